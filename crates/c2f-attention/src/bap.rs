@@ -1,0 +1,40 @@
+//! Bilinear attention pooling.
+
+use candle_core::{D, Tensor};
+
+use crate::{Error, Result};
+
+/// Part features f_k = mean over the places of A_k . F: from `features` (B, C, h, w) and `attention` (B, M, h, w) to
+/// (B, M * C), part by part (WS-DAN, Hu et al. 2019). One matrix product per picture: the attended feature
+/// maps, M * C of them, never exist.
+///
+/// # Errors
+/// If the shapes don't fit each other.
+pub fn bilinear_attention_pooling(features: &Tensor, attention: &Tensor) -> Result<Tensor> {
+    let &[batch, channels, h, w] = features.dims() else {
+        return Err(Error::shape("bilinear_attention_pooling", "features", features, "(B, C, h, w)"));
+    };
+    let maps = match *attention.dims() {
+        [b, maps, ah, aw] if (b, ah, aw) == (batch, h, w) => maps,
+        _ => {
+            let expected = format!("({batch}, M, {h}, {w})");
+            return Err(Error::shape("bilinear_attention_pooling", "attention", attention, expected));
+        }
+    };
+    let features = features.reshape((batch, channels, h * w))?;
+    let attention = attention.reshape((batch, maps, h * w))?;
+    let sums = attention.matmul(&features.t()?)?;
+    Ok(sums.affine(1.0 / (h * w) as f64, 0.0)?.reshape((batch, maps * channels))?)
+}
+
+/// sign(f) sqrt(|f| + 1e-12), then division by the Euclidean length (Lin et al. 2015; the constant is
+/// WS-DAN's): (B, M * C) to (B, M * C) of length 1. Zero features stay zero and have a finite gradient.
+///
+/// # Errors
+/// If candle fails.
+pub fn normalise_parts(raw: &Tensor) -> Result<Tensor> {
+    let root = (raw.sign()?.detach() * raw.abs()?.affine(1.0, 1e-12)?.sqrt()?)?;
+    // 1e-24 is the square of F.normalize's 1e-12; as any root is 0 or at least 1e-6, it matters for all zeros only.
+    let length = root.sqr()?.sum_keepdim(D::Minus1)?.affine(1.0, 1e-24)?.sqrt()?;
+    Ok(root.broadcast_div(&length)?)
+}

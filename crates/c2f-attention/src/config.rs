@@ -1,0 +1,72 @@
+//! The settings of a model: each method of the comparison is a combination of them.
+
+/// What a [`Model`](crate::Model) consists of, besides its backbone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Classes K.
+    pub classes: usize,
+    /// How feature maps become logits.
+    pub head: HeadConfig,
+    /// The inverse mapping; with it the model looks twice (Coarse2Fine). Needs [`HeadConfig::Parts`].
+    pub inverse: Option<InverseConfig>,
+}
+
+/// How feature maps become logits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeadConfig {
+    /// Global average pooling and a linear classifier: the baseline.
+    Pooled,
+    /// Attention maps, bilinear attention pooling and a linear classifier.
+    Parts(PartsConfig),
+}
+
+/// Settings of the attention head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartsConfig {
+    /// Attention maps M; 32 in WS-DAN.
+    pub maps: usize,
+    /// Factor between the L2-normalised part features and the classifier; 100 in WS-DAN. The logits move by
+    /// learning rate * `scale`^2 per step, so the two belong together.
+    pub scale: f64,
+    /// Whether the attention weights start orthogonal (Coarse2Fine, Eshratifar et al. 2019) or as PyTorch's default.
+    pub orthogonal: bool,
+    /// Length of each row of orthogonal attention weights; 1 in Saxe et al. 2014.
+    pub gain: f64,
+}
+
+/// Settings of the inverse mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InverseConfig {
+    /// How the region map makes the fine look's input.
+    pub mode: RegionMode,
+    /// Channels d to which each attended feature map is projected.
+    pub channels: usize,
+    /// Channels of the decoder's convolutions.
+    pub decoder_channels: usize,
+    /// Half the side of the zoom's box, in standard deviations a of the region map. A uniform map has its borders at
+    /// sqrt(3) = 1.73; from there on the box of an open map is clamped to the picture, and no gradient passes.
+    pub zoom_std: f64,
+    /// Bias of the decoder's last layer: R starts near sigmoid(`open_bias`), 0.88 for 2.
+    pub open_bias: f64,
+    /// Cuts the differentiable path, for ablations: the attended feature maps enter the inverse mapping as constants.
+    /// The mapping itself still learns; the fine loss no longer reaches attention or backbone through R.
+    pub detach_attended: bool,
+}
+
+/// How the region map R makes the fine look's input x~.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegionMode {
+    /// x~ = R . x: what lies outside of the region becomes 0, the mean colour of a normalised picture.
+    Mask,
+    /// x~ = the box around R, sampled from the source picture at the coarse picture's size.
+    Zoom,
+    /// Both: the box around R, times R in that box.
+    MaskZoom,
+}
+
+impl RegionMode {
+    /// Whether the fine look's input is sampled from a box.
+    pub fn zooms(self) -> bool {
+        matches!(self, Self::Zoom | Self::MaskZoom)
+    }
+}

@@ -1,0 +1,103 @@
+//! The inverse mapping: from attended feature maps back to the picture.
+
+use c2f_ops::nn::{BatchNorm2d, Conv2d, Conv2dOptions, ConvPadding, Init, Params, Pass};
+use c2f_ops::{Format, Padding, relu, resize_bilinear};
+use candle_core::Tensor;
+
+use crate::{Error, InverseConfig, Result};
+
+/// Learns where in the picture the attended feature maps E_k = A_k . F came from.
+///
+/// That there is a learned, differentiable inverse mapping is Coarse2Fine's (Eshratifar et al. 2019, abstract). The
+/// paper's architecture couldn't be read; this one is this project's: a projection shared by all parts, and a decoder
+/// of {bilinear x2, 3x3 convolution, BatchNorm, ReLU} up to a quarter of the picture's resolution.
+#[derive(Clone, Debug)]
+pub struct InverseMapping {
+    project: Conv2d,
+    decoder: Vec<Stage>,
+    logit: Conv2d,
+    detach_attended: bool,
+    format: Format,
+}
+
+#[derive(Clone, Debug)]
+struct Stage {
+    conv: Conv2d,
+    bn: BatchNorm2d,
+}
+
+impl InverseMapping {
+    /// Makes `project.weight` (d, C, 1, 1), `decoder.N.{conv,bn}.*` and `logit.{weight,bias}`, for `maps` M attention
+    /// maps and feature maps of `channels` C with `stride` pixels per cell: log2(stride / 4) stages.
+    ///
+    /// # Errors
+    /// If a parameter of that name exists with another shape.
+    pub fn new(params: &Params, channels: usize, maps: usize, stride: usize, config: &InverseConfig) -> Result<Self> {
+        let project = Conv2d::new(&params.at("project"), channels, config.channels, (1, 1), Conv2dOptions::default())?;
+        let mut width = maps * config.channels;
+        let mut decoder = Vec::new();
+        let mut cell = stride;
+        while cell > 4 {
+            let params = params.at("decoder").at(decoder.len());
+            let options =
+                Conv2dOptions { padding: ConvPadding::Explicit(Padding::uniform(1)), ..Conv2dOptions::default() };
+            decoder.push(Stage {
+                conv: Conv2d::new(&params.at("conv"), width, config.decoder_channels, (3, 3), options)?,
+                bn: BatchNorm2d::new(&params.at("bn"), config.decoder_channels, 1e-5, 0.1)?,
+            });
+            width = config.decoder_channels;
+            cell = cell.div_ceil(2);
+        }
+        let params = params.at("logit");
+        // Made before the layer, which would start it at zero.
+        params.parameter("bias", 1, Init::Constant(config.open_bias))?;
+        let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
+        let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
+        let format = params.format();
+        Ok(Self { project, decoder, logit, detach_attended: config.detach_attended, format })
+    }
+
+    /// `features` (B, C, h, w) and `attention` (B, M, h, w) to the region map R (B, 1, H, W) in 0..1, for a picture of
+    /// `size` (H, W).
+    ///
+    /// # Errors
+    /// If the shapes don't fit each other or the mapping.
+    pub fn forward(&self, features: &Tensor, attention: &Tensor, size: (usize, usize), pass: &Pass) -> Result<Tensor> {
+        let (features, attention) = if self.detach_attended {
+            (features.detach(), attention.detach())
+        } else {
+            (features.clone(), attention.clone())
+        };
+        let mut x = self.attended(&features, &attention, pass)?;
+        for stage in &self.decoder {
+            let (_, _, h, w) = self.format.dims(&x)?;
+            let larger = resize_bilinear(&x, (2 * h, 2 * w), false, self.format)?;
+            x = relu(&stage.bn.forward(&stage.conv.forward(&larger, pass)?, pass)?)?;
+        }
+        let logit = resize_bilinear(&self.logit.forward(&x, pass)?, size, false, self.format)?;
+        sigmoid(&self.format.to_nchw(&logit)?)
+    }
+
+    /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
+    /// projection of A_k . F is A_k times that of F: it is computed once, and (B, M, C, h, w) never exists.
+    fn attended(&self, features: &Tensor, attention: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let projected = self.project.forward(&self.format.from_nchw(features)?, pass)?;
+        let attention = self.format.from_nchw(attention)?;
+        let (b, d, h, w) = self.format.dims(&projected)?;
+        let (ab, m, ah, aw) = self.format.dims(&attention)?;
+        if (b, h, w) != (ab, ah, aw) {
+            return Err(Error::shape("inverse", "attention", &attention, format!("the features' {b} x {h} x {w}")));
+        }
+        let axis = self.format.channel_axis();
+        let stacked = attention.unsqueeze(axis + 1)?.broadcast_mul(&projected.unsqueeze(axis)?)?;
+        Ok(match self.format {
+            Format::ChannelsFirst => stacked.reshape((b, m * d, h, w))?,
+            Format::ChannelsLast => stacked.reshape((b, h, w, m * d))?,
+        })
+    }
+}
+
+/// 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: finite, with its gradient, for any x.
+fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    Ok(x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?)
+}

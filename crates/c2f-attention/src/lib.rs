@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod attention;
+mod bap;
+mod config;
+mod error;
+mod inverse;
+mod model;
+mod region;
+pub mod ws_dan;
+
+pub use attention::AttentionMaps;
+pub use bap::{bilinear_attention_pooling, normalise_parts};
+pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
+pub use error::{Error, Result};
+pub use inverse::InverseMapping;
+pub use model::{Images, Look, Model, Output};
+pub use region::{MIN_BOX, Region, region_boxes, sample_boxes};

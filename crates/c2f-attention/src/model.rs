@@ -1,0 +1,181 @@
+//! The model that looks twice.
+
+use c2f_backbone::Backbone;
+use c2f_ops::nn::{Init, Linear, Params, Pass};
+use c2f_ops::{Format, global_avg_pool};
+use candle_core::Tensor;
+
+use crate::{
+    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, Result, bilinear_attention_pooling,
+    normalise_parts, region, region_boxes,
+};
+
+/// What one look at a picture gives.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// (B, K).
+    pub logits: Tensor,
+    /// (B, M * C) part features of length 1, before the scale; none with a pooled head.
+    pub parts: Option<Tensor>,
+    /// The backbone's feature maps F (B, C, h, w).
+    pub features: Tensor,
+    /// Attention maps A (B, M, h, w), not negative; none with a pooled head.
+    pub attention: Option<Tensor>,
+}
+
+/// What the model gives.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The look at the whole picture.
+    pub coarse: Look,
+    /// What the inverse mapping found in it; none without a fine look.
+    pub region: Option<Region>,
+    /// The look at that region.
+    pub fine: Option<Look>,
+}
+
+/// The pictures of a batch, normalised as the backbone wants them.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// (B, 3, H, W): what the coarse look sees.
+    pub coarse: &'a Tensor,
+    /// (B, 3, H', W'): the same pictures, perhaps larger, which the fine look zooms into; may be `coarse` itself.
+    pub source: &'a Tensor,
+}
+
+/// A backbone with a head, and with the inverse mapping if the fine look is wanted.
+pub struct Model {
+    backbone: Box<dyn Backbone>,
+    parts: Option<Parts>,
+    classifier: Linear,
+    inverse: Option<InverseMapping>,
+    config: ModelConfig,
+}
+
+struct Parts {
+    attention: AttentionMaps,
+    scale: f64,
+}
+
+impl Model {
+    /// Makes `attention.*`, `classifier.*` and `inverse.*`, as far as the configuration asks for them. `backbone` is
+    /// expected to have been made from `params.at("backbone")`.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or a parameter of that name exists with another shape.
+    pub fn new(backbone: Box<dyn Backbone>, params: &Params, config: &ModelConfig) -> Result<Self> {
+        check(config)?;
+        let info = backbone.info();
+        let (parts, width, maps) = match &config.head {
+            HeadConfig::Pooled => (None, info.channels, 0),
+            HeadConfig::Parts(parts) => {
+                let attention = AttentionMaps::new(&params.at("attention"), info.channels, parts)?;
+                (Some(Parts { attention, scale: parts.scale }), parts.maps * info.channels, parts.maps)
+            }
+        };
+        let classifier = Linear::new(&params.at("classifier"), width, config.classes, true, Init::TORCH)?;
+        let inverse = config.inverse.as_ref().map(|inverse| {
+            // Only the coarse look runs the inverse mapping: one set of statistics.
+            let params = params.at("inverse").with_statistics(1);
+            InverseMapping::new(&params, info.channels, maps, info.stride, inverse)
+        });
+        Ok(Self { parts, classifier, inverse: inverse.transpose()?, backbone, config: config.clone() })
+    }
+
+    /// One look at pictures (B, 3, H, W).
+    ///
+    /// # Errors
+    /// If `x` isn't a batch of pictures that the backbone can take.
+    pub fn look(&self, x: &Tensor, pass: &Pass) -> Result<Look> {
+        let features = self.backbone.forward(x, pass)?;
+        let Some(head) = &self.parts else {
+            let pooled = global_avg_pool(&features, Format::ChannelsFirst)?;
+            let logits = self.classifier.forward(&pooled, pass)?;
+            return Ok(Look { logits, parts: None, features, attention: None });
+        };
+        let attention = head.attention.forward(&features, pass)?;
+        let parts = normalise_parts(&bilinear_attention_pooling(&features, &attention)?)?;
+        let logits = self.classifier.forward(&parts.affine(head.scale, 0.0)?, pass)?;
+        Ok(Look { logits, parts: Some(parts), features, attention: Some(attention) })
+    }
+
+    /// Where the coarse look at pictures of `size` (H, W) found what decides.
+    ///
+    /// # Errors
+    /// If the model has no inverse mapping.
+    pub fn region(&self, coarse: &Look, size: (usize, usize), pass: &Pass) -> Result<Region> {
+        let (Some(inverse), Some(config), Some(attention)) = (&self.inverse, &self.config.inverse, &coarse.attention)
+        else {
+            return Err(without_inverse());
+        };
+        let map = inverse.forward(&coarse.features, attention, size, pass)?;
+        let boxes = config.mode.zooms().then(|| region_boxes(&map, config.zoom_std)).transpose()?;
+        Ok(Region { map, boxes })
+    }
+
+    /// The fine look's input (B, 3, H, W), of the coarse pictures' size.
+    ///
+    /// # Errors
+    /// If the model has no inverse mapping, or the shapes don't fit each other.
+    pub fn fine_input(&self, images: &Images, region: &Region) -> Result<Tensor> {
+        let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
+        region::apply(config.mode, images.coarse, images.source, region)
+    }
+
+    /// The coarse look with `pass` and, if there is a `fine_pass` and an inverse mapping, the region and the fine look:
+    /// the same network with the same weights, at the region. `fine_pass` decides which BatchNorm statistics it uses.
+    ///
+    /// # Errors
+    /// If the images aren't batches of pictures that the backbone can take.
+    pub fn forward(&self, images: &Images, pass: &Pass, fine_pass: Option<&Pass>) -> Result<Output> {
+        let coarse = self.look(images.coarse, pass)?;
+        let Some(fine_pass) = fine_pass.filter(|_| self.inverse.is_some()) else {
+            return Ok(Output { coarse, region: None, fine: None });
+        };
+        let (_, _, height, width) = images.coarse.dims4()?;
+        let region = self.region(&coarse, (height, width), pass)?;
+        let fine = self.look(&self.fine_input(images, &region)?, fine_pass)?;
+        Ok(Output { coarse, region: Some(region), fine: Some(fine) })
+    }
+
+    /// The settings that the model was made from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The feature extractor.
+    pub fn backbone(&self) -> &dyn Backbone {
+        self.backbone.as_ref()
+    }
+}
+
+fn check(config: &ModelConfig) -> Result<()> {
+    let positive = |setting: &'static str, value: f64| {
+        let message = format!("{value} must be a finite number above 0");
+        if value.is_finite() && value > 0.0 { Ok(()) } else { Err(Error::Config { setting, message }) }
+    };
+    positive("classes", config.classes as f64)?;
+    if let HeadConfig::Parts(parts) = &config.head {
+        positive("attention.maps", parts.maps as f64)?;
+        positive("attention.scale", parts.scale)?;
+        positive("attention.gain", parts.gain)?;
+    }
+    if let Some(inverse) = &config.inverse {
+        positive("inverse.channels", inverse.channels as f64)?;
+        positive("inverse.decoder_channels", inverse.decoder_channels as f64)?;
+        positive("inverse.zoom_std", inverse.zoom_std)?;
+        if !inverse.open_bias.is_finite() {
+            let message = format!("{} must be finite", inverse.open_bias);
+            return Err(Error::Config { setting: "inverse.open_bias", message });
+        }
+        if config.head == HeadConfig::Pooled {
+            let message = "the inverse mapping needs attention maps, which a pooled head doesn't have".to_owned();
+            return Err(Error::Config { setting: "inverse", message });
+        }
+    }
+    Ok(())
+}
+
+fn without_inverse() -> Error {
+    Error::Config { setting: "inverse", message: "this model has no inverse mapping".to_owned() }
+}

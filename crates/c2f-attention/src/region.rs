@@ -1,0 +1,93 @@
+//! Applying the region map to the picture.
+
+use c2f_ops::{Format, GridPadding, affine_grid, grid_sample};
+use candle_core::{D, DType, Device, Tensor};
+
+use crate::{Error, RegionMode, Result};
+
+/// Smallest side of a zoom's box, as a fraction of the picture's.
+pub const MIN_BOX: f64 = 0.1;
+
+/// What the inverse mapping found.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The region map R (B, 1, H, W) in 0..1.
+    pub map: Tensor,
+    /// (B, 4): x1, y1, x2, y2 of the zoom's box, in 0..=1 of the picture; none in mode `Mask`.
+    pub boxes: Option<Tensor>,
+}
+
+/// The boxes (B, 4) around region maps (B, 1, H, W): per axis, mean +- `zoom_std` standard deviations of R seen as a
+/// density, clamped to the picture and at least [`MIN_BOX`] long. x1, y1, x2, y2 in 0..=1, (0, 0) being the outer
+/// corner of the first pixel. Differentiable. A map of zeros gives the box of a uniform one.
+///
+/// # Errors
+/// If `map` isn't (B, 1, H, W).
+pub fn region_boxes(map: &Tensor, zoom_std: f64) -> Result<Tensor> {
+    let &[_, 1, height, width] = map.dims() else {
+        return Err(Error::shape("region_boxes", "map", map, "(B, 1, H, W)"));
+    };
+    // The small constant decides only where nothing was found.
+    let density = map.squeeze(1)?.affine(1.0, 1e-6)?;
+    let (x1, x2) = extent(&density.sum(1)?, width, zoom_std)?;
+    let (y1, y2) = extent(&density.sum(2)?, height, zoom_std)?;
+    Ok(Tensor::cat(&[x1, y1, x2, y2], 1)?)
+}
+
+/// The two ends (B, 1), in 0..=1, along an axis with the marginal `density` (B, `size`).
+fn extent(density: &Tensor, size: usize, zoom_std: f64) -> Result<(Tensor, Tensor)> {
+    let weights = density.broadcast_div(&density.sum_keepdim(1)?)?;
+    let centres = Tensor::arange(0u32, size as u32, density.device())?
+        .to_dtype(density.dtype())?
+        .affine(1.0 / size as f64, 0.5 / size as f64)?
+        .unsqueeze(0)?;
+    let mean = weights.broadcast_mul(&centres)?.sum_keepdim(1)?;
+    let deviation = mean.neg()?.broadcast_add(&centres)?;
+    let variance = (weights * deviation.sqr()?)?.sum_keepdim(1)?;
+    let half = variance.affine(1.0, 1e-12)?.sqrt()?.affine(zoom_std, 0.0)?.maximum(MIN_BOX / 2.0)?;
+    let low = (&mean - &half)?.clamp(0.0, 1.0 - MIN_BOX)?;
+    let high = (mean + half)?.clamp(MIN_BOX, 1.0)?;
+    Ok((low, high))
+}
+
+/// The boxes (B, 4), x1, y1, x2, y2 in 0..=1, of pictures (B, C, H', W'), sampled bilinearly at `size`: (B, C, H, W).
+/// Differentiable in both. The whole picture at its own size is the picture.
+///
+/// # Errors
+/// If the shapes don't fit each other.
+pub fn sample_boxes(pictures: &Tensor, boxes: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+    let &[batch, _, _, _] = pictures.dims() else {
+        return Err(Error::shape("sample_boxes", "pictures", pictures, "(B, C, H, W)"));
+    };
+    if boxes.dims() != [batch, 4] {
+        return Err(Error::shape("sample_boxes", "boxes", boxes, format!("({batch}, 4)")));
+    }
+    let (from, to) = (boxes.narrow(D::Minus1, 0, 2)?, boxes.narrow(D::Minus1, 2, 2)?);
+    // In affine_grid's -1..1: scale x2 - x1, centre x1 + x2 - 1.
+    let scale = (&to - &from)?.unsqueeze(2)?.broadcast_mul(&identity(boxes.dtype(), boxes.device())?)?;
+    let centre = (from + to)?.affine(1.0, -1.0)?.unsqueeze(2)?;
+    let grid = affine_grid(&Tensor::cat(&[scale, centre], 2)?, size, false)?;
+    Ok(grid_sample(pictures, &grid, GridPadding::Border, false, Format::ChannelsFirst)?)
+}
+
+/// (1, 2, 2)
+fn identity(dtype: DType, device: &Device) -> Result<Tensor> {
+    Ok(Tensor::eye(2, dtype, device)?.unsqueeze(0)?)
+}
+
+/// The fine look's input (B, 3, H, W), of the coarse picture's size. The zoom samples from `source`, which may be
+/// larger than `coarse`; in mode `MaskZoom` map and picture are sampled in the same box and multiplied there.
+pub(crate) fn apply(mode: RegionMode, coarse: &Tensor, source: &Tensor, region: &Region) -> Result<Tensor> {
+    let (_, _, height, width) = coarse.dims4()?;
+    match (mode, &region.boxes) {
+        (RegionMode::Mask, _) => Ok(coarse.broadcast_mul(&region.map)?),
+        (RegionMode::Zoom, Some(boxes)) => sample_boxes(source, boxes, (height, width)),
+        (RegionMode::MaskZoom, Some(boxes)) => {
+            let picture = sample_boxes(source, boxes, (height, width))?;
+            Ok(picture.broadcast_mul(&sample_boxes(&region.map, boxes, (height, width))?)?)
+        }
+        (RegionMode::Zoom | RegionMode::MaskZoom, None) => {
+            Err(Error::Config { setting: "inverse.mode", message: "the region has no boxes to zoom into".to_owned() })
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the tests of the model share.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
+use c2f_backbone::{Backbone, BackboneInfo};
+use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
+use c2f_ops::{Format, Padding};
+use candle_core::{DType, Device, Shape, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Uniform values in -1..1, f64.
+pub fn random(shape: impl Into<Shape>, seed: u64) -> Tensor {
+    let shape = shape.into();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f64> = (0..shape.elem_count()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// The values in reading order.
+pub fn values(x: &Tensor) -> Vec<f64> {
+    x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[track_caller]
+pub fn assert_close(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) {
+    assert_eq!(got.dims(), expected.dims(), "shape of {what}");
+    let (got, expected) = (values(got), values(expected));
+    let scale = expected.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
+    for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
+        assert!((g - e).abs() <= tolerance * scale, "{what}, element {i}: got {g}, expected {e}");
+    }
+}
+
+/// An empty f64 store.
+pub fn params(seed: u64) -> Params {
+    Params::new(&Device::Cpu, DType::F64, seed)
+}
+
+pub fn info(channels: usize, stride: usize) -> BackboneInfo {
+    BackboneInfo { name: "test", channels, stride, input_size: 32, mean: [0.0; 3], std: [1.0; 3], same_padding: false }
+}
+
+/// Two convolutions with a smooth function between them, 8 pixels per cell.
+pub struct SmoothBackbone {
+    info: BackboneInfo,
+    first: Conv2d,
+    second: Conv2d,
+    format: Format,
+}
+
+impl SmoothBackbone {
+    pub fn boxed(params: &Params) -> Box<dyn Backbone> {
+        let conv = |name, inputs, outputs, stride, padding| {
+            let padding = ConvPadding::Explicit(Padding::uniform(padding));
+            let options = Conv2dOptions { stride, padding, bias: true, ..Conv2dOptions::default() };
+            Conv2d::new(&params.at(name), inputs, outputs, (4, 4), options).unwrap()
+        };
+        let (first, second) = (conv("first", 3, 4, 4, 0), conv("second", 4, 5, 2, 1));
+        Box::new(Self { info: info(5, 8), first, second, format: params.format() })
+    }
+}
+
+impl Backbone for SmoothBackbone {
+    fn info(&self) -> &BackboneInfo {
+        &self.info
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> c2f_backbone::Result<Tensor> {
+        let hidden = self.first.forward(&self.format.from_nchw(x)?, pass)?.tanh()?;
+        Ok(self.format.to_nchw(&self.second.forward(&hidden, pass)?)?)
+    }
+}
+
+pub fn parts_config() -> PartsConfig {
+    PartsConfig { maps: 3, scale: 20.0, orthogonal: true, gain: 1.0 }
+}
+
+/// A small model that looks twice, of `classes` classes.
+pub fn config(mode: RegionMode, classes: usize) -> ModelConfig {
+    let inverse =
+        InverseConfig { mode, channels: 2, decoder_channels: 4, zoom_std: 1.3, open_bias: 0.5, detach_attended: false };
+    ModelConfig { classes, head: HeadConfig::Parts(parts_config()), inverse: Some(inverse) }
+}

@@ -1,0 +1,78 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+use crate::LoadReport;
+
+/// What can go wrong in a backbone.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No backbone has that name.
+    #[error("no backbone is called {name:?}{}; known: {}", did_you_mean(.near), .known.join(", "))]
+    UnknownBackbone {
+        /// The name that was asked for.
+        name: String,
+        /// Registered names that look like it, the nearest first.
+        near: Vec<&'static str>,
+        /// All registered names.
+        known: Vec<&'static str>,
+    },
+    /// A weight file can't be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A weight file is cut off, damaged or of another format.
+    #[error("{}: {message}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The names in a weight file are of no known scheme.
+    #[error("{}: its names ({}, ...) are neither timm's, torchvision's nor EfficientNet-PyTorch's",
+        .path.display(), .names.join(", "))]
+    UnknownNaming {
+        /// The file.
+        path: PathBuf,
+        /// The first few of them.
+        names: Vec<String>,
+    },
+    /// The weights are another backbone's.
+    #[error("{}: these weights don't fit {backbone}; they fit {}", .path.display(), .fits.join(" and "))]
+    OtherBackbone {
+        /// The file.
+        path: PathBuf,
+        /// The backbone that they were to be loaded into.
+        backbone: String,
+        /// The registered backbones that they fit.
+        fits: Vec<&'static str>,
+    },
+    /// The weights are no registered backbone's.
+    #[error("{}: these weights don't fit {backbone}, nor any other backbone: {report}", .path.display())]
+    DoNotFit {
+        /// The file.
+        path: PathBuf,
+        /// The backbone that they were to be loaded into.
+        backbone: String,
+        /// Every difference.
+        report: Box<LoadReport>,
+    },
+    /// An operation or layer failed.
+    #[error(transparent)]
+    Ops(#[from] c2f_ops::Error),
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+fn did_you_mean(near: &[&str]) -> String {
+    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) }
+}

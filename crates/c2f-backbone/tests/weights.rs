@@ -1,0 +1,247 @@
+//! Weight files: what is read, what fits, and what happens to those that don't.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use c2f_backbone::{Error, LoadReport, build, load_weights, read_weights};
+use c2f_ops::nn::Params;
+use candle_core::{DType, Device, Tensor};
+use tempfile::TempDir;
+
+const ZIP: &[u8] = include_bytes!("fixtures/zip.pth");
+const LEGACY: &[u8] = include_bytes!("fixtures/legacy.pth");
+
+fn params(seed: u64) -> Params {
+    Params::new(&Device::Cpu, DType::F32, seed)
+}
+
+/// The tensors of a freshly made backbone.
+fn tensors(backbone: &str) -> HashMap<String, Tensor> {
+    let params = params(1);
+    build(backbone, &params).unwrap();
+    params.entries().into_iter().map(|entry| (entry.name, entry.var.as_detached_tensor())).collect()
+}
+
+/// The values of all variables, by full name.
+fn snapshot(params: &Params) -> BTreeMap<String, Vec<f32>> {
+    let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
+    params.entries().iter().map(|entry| (entry.name.clone(), values(&entry.var))).collect()
+}
+
+fn save(tensors: &HashMap<String, Tensor>) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    candle_core::safetensors::save(tensors, &path).unwrap();
+    (folder, path)
+}
+
+fn read_bytes(bytes: &[u8]) -> c2f_backbone::Result<BTreeMap<String, Tensor>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights");
+    std::fs::write(&path, bytes).unwrap();
+    read_weights(&path)
+}
+
+fn report(error: Error) -> LoadReport {
+    let Error::DoNotFit { report, .. } = error else { panic!("{error}") };
+    *report
+}
+
+#[test]
+fn a_backbone_under_a_prefix_takes_weights_of_every_float_type() {
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+        let mut stored = tensors("c2f_tiny");
+        for tensor in stored.values_mut() {
+            *tensor = tensor.to_dtype(dtype).unwrap();
+        }
+        let expected: BTreeMap<String, Vec<f32>> = stored
+            .iter()
+            .map(|(name, tensor)| {
+                let values = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+                (format!("backbone.{name}"), values)
+            })
+            .collect();
+        // What no backbone wants.
+        stored.insert("fc.weight".into(), Tensor::zeros((10, 128), dtype, &Device::Cpu).unwrap());
+        stored.insert("bn1.num_batches_tracked".into(), Tensor::zeros((), DType::I64, &Device::Cpu).unwrap());
+        let (_folder, path) = save(&stored);
+
+        let root = params(2);
+        build("c2f_tiny", &root.at("backbone")).unwrap();
+        assert_ne!(snapshot(&root), expected);
+        let report = load_weights("c2f_tiny", &root.at("backbone"), &path).unwrap();
+        assert_eq!(snapshot(&root), expected);
+        assert_eq!((report.loaded, report.fits()), (expected.len(), true));
+        assert_eq!(report.ignored, ["bn1.num_batches_tracked", "fc.weight"]);
+    }
+}
+
+#[test]
+fn a_second_set_of_statistics_starts_as_the_first() {
+    let mut stored = tensors("c2f_tiny");
+    stored.insert("bn1.running_mean".into(), Tensor::arange(0f32, 16., &Device::Cpu).unwrap());
+    let (_folder, path) = save(&stored);
+    let root = params(2).with_statistics(2);
+    build("c2f_tiny", &root).unwrap();
+    let report = load_weights("c2f_tiny", &root, &path).unwrap();
+    assert_eq!(report.loaded, stored.len());
+    let values = snapshot(&root);
+    assert_eq!(values["bn1.running_mean"][3], 3.0);
+    assert_eq!(values["bn1.fine_running_mean"], values["bn1.running_mean"]);
+}
+
+#[test]
+fn every_difference_is_reported_and_nothing_changes() {
+    let mut stored = tensors("c2f_tiny");
+    stored.remove("layer2.0.conv1.weight");
+    stored.insert("bn1.weight".into(), Tensor::zeros(8, DType::F32, &Device::Cpu).unwrap());
+    stored.insert("layer9.weight".into(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap());
+    let (_folder, path) = save(&stored);
+    let root = params(2);
+    build("c2f_tiny", &root).unwrap();
+    let before = snapshot(&root);
+    let error = load_weights("c2f_tiny", &root, &path).unwrap_err();
+    let message = error.to_string();
+    for part in [
+        "missing layer2.0.conv1.weight [64, 32, 3, 3]",
+        "unexpected layer9.weight [2, 3]",
+        "bn1.weight is [8] in the file and [16] in the backbone",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let report = report(error);
+    assert_eq!((report.missing.len(), report.unexpected.len(), report.mismatched.len()), (1, 1, 1));
+    assert_eq!(report.loaded, stored.len() - 2);
+    assert_eq!(snapshot(&root), before);
+}
+
+#[test]
+fn weights_that_are_no_floats_change_nothing() {
+    let mut stored = tensors("c2f_tiny");
+    stored.insert("layer3.0.bn2.weight".into(), Tensor::zeros(128, DType::I64, &Device::Cpu).unwrap());
+    let (_folder, path) = save(&stored);
+    let root = params(2);
+    build("c2f_tiny", &root).unwrap();
+    let before = snapshot(&root);
+    let message = load_weights("c2f_tiny", &root, &path).unwrap_err().to_string();
+    assert!(message.contains("layer3.0.bn2.weight has type i64"), "{message}");
+    assert_eq!(snapshot(&root), before);
+}
+
+#[test]
+fn weights_of_another_backbone_name_it() {
+    let (_folder, path) = save(&tensors("resnet18"));
+    let root = params(2);
+    build("resnet50", &root).unwrap();
+    let before = snapshot(&root);
+    let error = load_weights("resnet50", &root, &path).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("weights.safetensors") && message.contains("they fit resnet18"), "{message}");
+    let Error::OtherBackbone { fits, .. } = error else { panic!("{error}") };
+    assert_eq!(fits, ["resnet18"]);
+    assert!(snapshot(&root) == before);
+}
+
+#[test]
+fn a_view_without_the_backbone_is_an_error() {
+    let (_folder, path) = save(&tensors("c2f_tiny"));
+    let report = report(load_weights("c2f_tiny", &params(2), &path).unwrap_err());
+    assert_eq!(report.unexpected.len(), tensors("c2f_tiny").len());
+}
+
+#[test]
+fn names_of_no_known_scheme_are_an_error() {
+    let error = load_weights("c2f_tiny", &params(2), &fixture("zip.pth")).unwrap_err();
+    assert!(matches!(error, Error::UnknownNaming { .. }), "{error}");
+    assert!(error.to_string().contains("channels_last"), "{error}");
+}
+
+#[test]
+fn an_unknown_backbone_is_an_error() {
+    let error = load_weights("resnet_18", &params(2), &fixture("zip.pth")).unwrap_err();
+    assert!(error.to_string().contains("did you mean resnet18"), "{error}");
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+#[test]
+fn pytorch_files_of_both_formats_are_read() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let tensors = read_weights(&fixture(name)).unwrap();
+        let shapes: Vec<_> = tensors.iter().map(|(name, t)| (name.as_str(), t.dims(), t.dtype())).collect();
+        assert_eq!(
+            shapes,
+            [
+                ("brain", &[2][..], DType::BF16),
+                ("channels_last", &[1, 2, 3, 4], DType::F32),
+                ("count", &[], DType::I64),
+                ("double", &[], DType::F64),
+                ("empty", &[0, 3], DType::F32),
+                ("half", &[2], DType::F16),
+                ("parameter", &[2], DType::F32),
+                ("slice", &[2, 3], DType::F32),
+                ("transposed", &[6, 4], DType::F32),
+            ],
+            "{name}"
+        );
+        let values = |name: &str| {
+            let tensor = tensors[name].to_dtype(DType::F64).unwrap().flatten_all().unwrap();
+            tensor.to_vec1::<f64>().unwrap()
+        };
+        assert_eq!(values("channels_last"), (0..24).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(values("slice"), [5., 6., 7., 8., 9., 10.]);
+        assert_eq!(values("transposed")[..5], [0., 6., 12., 18., 1.]);
+        assert_eq!(values("half"), [0.5, -2.0]);
+        assert_eq!(values("brain"), [0.5, -2.0]);
+        assert_eq!(values("double"), [0.1]);
+        assert_eq!(values("parameter"), [1.0, 2.0]);
+        assert_eq!(values("count"), [7.0]);
+    }
+}
+
+#[test]
+fn every_truncated_file_is_an_error() {
+    let small = HashMap::from([("conv1.weight".to_owned(), Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap())]);
+    let (_folder, path) = save(&small);
+    let safetensors = std::fs::read(path).unwrap();
+    for whole in [ZIP, LEGACY, &safetensors] {
+        assert!(read_bytes(whole).is_ok());
+        for end in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
+            let error = read_bytes(&whole[..end]).unwrap_err();
+            assert!(matches!(error, Error::Malformed { .. }), "{end}: {error}");
+        }
+    }
+}
+
+/// Whatever a damaged file says, reading it returns; values may differ, and that is all.
+#[test]
+fn no_damaged_byte_makes_the_reader_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights");
+    for whole in [ZIP, LEGACY] {
+        let mut bytes = whole.to_vec();
+        for at in 0..bytes.len() {
+            for flip in [0x01, 0xff] {
+                bytes[at] ^= flip;
+                std::fs::write(&path, &bytes).unwrap();
+                let _ = read_weights(&path);
+                bytes[at] ^= flip;
+            }
+        }
+    }
+}
+
+#[test]
+fn other_files_are_errors_that_name_them() {
+    let error = read_bytes(b"Some notes about the weights.\n").unwrap_err();
+    assert!(error.to_string().contains("neither a safetensors file nor one of torch.save"), "{error}");
+    let error = read_bytes(b"").unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    // A pickle of something else: 1.
+    let error = read_bytes(b"\x80\x02K\x01.").unwrap_err();
+    assert!(error.to_string().contains("not one of torch.save"), "{error}");
+    let error = read_weights(Path::new("/no/such/file.pth")).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }) && error.to_string().contains("/no/such/file.pth"), "{error}");
+}

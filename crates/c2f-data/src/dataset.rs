@@ -1,0 +1,125 @@
+//! A data set in memory: names, labels and where the pictures are, but no pixels.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rand::seq::SliceRandom;
+
+use crate::formats;
+use crate::random::generator;
+use crate::synthetic::Scene;
+use crate::{Error, Kind, Result, Spec};
+
+/// A data set: its classes and the pictures of each split.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The kind's name, and the last part of the path.
+    pub name: String,
+    /// The names of the classes, in the order of their labels.
+    pub classes: Vec<String>,
+    /// The pictures of `train`, `val` and `test`, as far as the data set has them, in a fixed order.
+    pub splits: BTreeMap<String, Vec<Sample>>,
+}
+
+/// One labelled picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// What to call the picture: its path in the data set's folder, or `synthetic/train/000012`.
+    pub file: String,
+    /// Index into [`Dataset::classes`].
+    pub label: usize,
+    /// Where the pixels come from.
+    pub source: Source,
+}
+
+/// Where the pixels of a picture come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A scene of the synthetic data set, drawn anew each time it is asked for.
+    Synthetic {
+        /// What to draw; [`Scene::draw`] also gives the boxes of the deciding parts.
+        scene: Scene,
+        /// Width and height in pixels.
+        size: u32,
+    },
+}
+
+/// Reads the data set that `spec` names. Pixels are read only later, by [`crate::decode`] or the loader.
+///
+/// # Errors
+/// If the files are not laid out as the kind says (the error names the file or folder and what was expected there), or
+/// the data set has fewer classes than asked for.
+pub fn open(spec: &Spec) -> Result<Dataset> {
+    let seed = spec.seed.unwrap_or(0);
+    let path = || {
+        spec.path.as_deref().ok_or_else(|| Error::Spec {
+            spec: spec.to_string(),
+            message: format!("the path is missing, expected `{}:PATH`", spec.kind.name()),
+        })
+    };
+    let mut dataset = match spec.kind {
+        Kind::Cub2010 => formats::cub2010::open(path()?)?,
+        Kind::Folder => formats::folder::open(path()?, seed)?,
+        Kind::List => formats::list::open(path()?, seed)?,
+        Kind::Synthetic => return formats::synthetic::open(spec),
+    };
+    if let Some(classes) = spec.classes {
+        dataset.keep_classes(classes, spec)?;
+    }
+    if let Some(size) = spec.size {
+        dataset.keep_pictures(size, seed);
+    }
+    Ok(dataset)
+}
+
+impl Dataset {
+    /// The pictures of a split.
+    ///
+    /// # Errors
+    /// If the data set has no such split; the error lists those it has.
+    pub fn split(&self, name: &str) -> Result<&[Sample]> {
+        self.splits.get(name).map(Vec::as_slice).ok_or_else(|| {
+            let names: Vec<&str> = self.splits.keys().map(String::as_str).collect();
+            Error::Spec {
+                spec: self.name.clone(),
+                message: format!("has no split `{name}`, it has: {}", names.join(", ")),
+            }
+        })
+    }
+
+    /// Keeps the first `count` classes and their pictures.
+    fn keep_classes(&mut self, count: usize, spec: &Spec) -> Result<()> {
+        if count > self.classes.len() {
+            let message = format!("classes={count}: the data set has {} classes", self.classes.len());
+            return Err(Error::Spec { spec: spec.to_string(), message });
+        }
+        self.classes.truncate(count);
+        for samples in self.splits.values_mut() {
+            samples.retain(|s| s.label < count);
+        }
+        self.splits.retain(|_, samples| !samples.is_empty());
+        Ok(())
+    }
+
+    /// Keeps at most `count` pictures of each split, taking turns between the classes; their order stays.
+    fn keep_pictures(&mut self, count: usize, seed: u64) {
+        for samples in self.splits.values_mut() {
+            let mut by_class = vec![Vec::new(); self.classes.len()];
+            for (index, sample) in samples.iter().enumerate() {
+                by_class[sample.label].push(index);
+            }
+            // Each picture's turn in its class decides first, its class second.
+            let mut turns: Vec<(usize, usize, usize)> = Vec::with_capacity(samples.len());
+            for (label, indices) in by_class.iter_mut().enumerate() {
+                indices.shuffle(&mut generator(seed, *b"keep    ", [label as u64, 0]));
+                turns.extend(indices.iter().enumerate().map(|(turn, &index)| (turn, label, index)));
+            }
+            turns.sort_unstable();
+            let mut kept: Vec<usize> = turns.iter().take(count).map(|t| t.2).collect();
+            kept.sort_unstable();
+            *samples = kept.into_iter().map(|i| samples[i].clone()).collect();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the layouts share in looking at folders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The endings of the pictures that [`crate::decode`] reads, in lower case.
+const PICTURE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// Whether a file's name has the ending of a picture, in any letter case.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    extension.is_some_and(|e| PICTURE_EXTENSIONS.contains(&e.as_str()))
+}
+
+/// Fails if `path` is no folder; `expected` says what it should hold.
+pub(crate) fn require_folder(path: &Path, expected: &str) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(m) if m.is_dir() => Ok(()),
+        Ok(_) => Err(Error::layout(path, format!("is no folder, expected {expected}"))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::layout(path, format!("no such folder, expected {expected}")))
+        }
+        Err(e) => Err(Error::read(path, e)),
+    }
+}
+
+/// Reads a text file; `expected` says what it should hold.
+pub(crate) fn read_text(path: &Path, expected: &str) -> Result<String> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::layout(path, format!("no such file, expected {expected}")));
+        }
+        Err(e) => return Err(Error::read(path, e)),
+    };
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|&b| b == b'\n').count();
+        Error::line(path, line as u64, format!("is no UTF-8 text, expected {expected}"))
+    })?;
+    // Some editors put a byte order mark first.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// What lies in a folder and isn't hidden, sorted by name: each path, its name, and whether it is a folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| Error::read(folder, e))? {
+        let path = entry.map_err(|e| Error::read(folder, e))?.path();
+        let Some(name) = path.file_name().and_then(|n| n.to_str()).map(str::to_owned) else {
+            return Err(Error::layout(&path, "the name is no UTF-8"));
+        };
+        if !name.starts_with('.') {
+            // A link counts as what it points to.
+            entries.push(Entry { is_folder: path.is_dir(), path, name });
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// What [`entries`] finds.
+pub(crate) struct Entry {
+    pub path: PathBuf,
+    pub name: String,
+    pub is_folder: bool,
+}

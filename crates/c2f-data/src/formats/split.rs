@@ -1,0 +1,49 @@
+//! A seeded split for data sets that come without one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand::seq::SliceRandom;
+
+use crate::random::generator;
+use crate::{Error, Result, Sample};
+
+/// Splits the pictures of each class into a test set of a fifth (rounded, at least one) and a training set of the
+/// rest. A class's split depends on the seed and on its own pictures alone, so that adding a class moves no other's
+/// pictures. The order within each split is that of `samples`.
+pub(crate) fn stratified(
+    root: &Path,
+    classes: &[String],
+    samples: Vec<Sample>,
+    seed: u64,
+) -> Result<BTreeMap<String, Vec<Sample>>> {
+    let mut by_class = vec![Vec::new(); classes.len()];
+    for (index, sample) in samples.iter().enumerate() {
+        by_class[sample.label].push(index);
+    }
+    let mut in_test = vec![false; samples.len()];
+    for (class, mut indices) in classes.iter().zip(by_class) {
+        if indices.len() < 2 {
+            let message = format!(
+                "class `{class}` has {} picture, expected at least 2: one to train on, one to test on",
+                indices.len()
+            );
+            return Err(Error::layout(root, message));
+        }
+        let test = ((indices.len() as f64 * 0.2).round() as usize).max(1);
+        indices.shuffle(&mut generator(seed, *b"split   ", [fnv1a(class), 0]));
+        for &index in &indices[..test] {
+            in_test[index] = true;
+        }
+    }
+    let mut splits = BTreeMap::from([("train".to_owned(), Vec::new()), ("test".to_owned(), Vec::new())]);
+    for (sample, test) in samples.into_iter().zip(in_test) {
+        splits.entry(if test { "test" } else { "train" }.to_owned()).or_default().push(sample);
+    }
+    Ok(splits)
+}
+
+/// The 64-bit FNV-1a hash: the standard library's may change between versions of Rust.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

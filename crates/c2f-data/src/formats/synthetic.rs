@@ -1,0 +1,35 @@
+//! The synthetic data set: nothing is read, every picture is drawn when it is asked for.
+
+use std::collections::BTreeMap;
+
+use crate::synthetic::{CLASSES, DEFAULT_CLASSES, DEFAULT_PICTURE_SIZE, DEFAULT_TRAIN_SIZE, Scene, Split, class_names};
+use crate::{Dataset, Error, Kind, Result, Sample, Source, Spec};
+
+pub(crate) fn open(spec: &Spec) -> Result<Dataset> {
+    let classes = spec.classes.unwrap_or(DEFAULT_CLASSES);
+    if classes > CLASSES.len() {
+        let message = format!("classes={classes}: there are {} classes", CLASSES.len());
+        return Err(Error::Spec { spec: spec.to_string(), message });
+    }
+    let seed = spec.seed.unwrap_or(0);
+    let train = spec.size.unwrap_or(DEFAULT_TRAIN_SIZE);
+    // Below four pictures for training a quarter would be none.
+    let test = (train / 4).max(1);
+    let samples = |name: &str, split, count: usize| -> Vec<Sample> {
+        (0..count as u64)
+            .map(|index| {
+                let scene = Scene::new(seed, split, index, classes);
+                Sample {
+                    file: format!("synthetic/{name}/{index:06}"),
+                    label: scene.class,
+                    source: Source::Synthetic { scene, size: DEFAULT_PICTURE_SIZE },
+                }
+            })
+            .collect()
+    };
+    let splits = BTreeMap::from([
+        ("train".to_owned(), samples("train", Split::Train, train)),
+        ("test".to_owned(), samples("test", Split::Test, test)),
+    ]);
+    Ok(Dataset { name: Kind::Synthetic.name().to_owned(), classes: class_names(classes), splits })
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod dataset;
+mod decode;
+mod error;
+mod formats;
+mod inspect;
+mod loader;
+mod random;
+mod spec;
+pub mod synthetic;
+pub mod transform;
+
+pub use dataset::{Dataset, Sample, Source, open};
+pub use decode::{decode, decode_file};
+pub use error::{Error, Result};
+pub use inspect::{Inspection, SplitInspection};
+pub use loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use spec::{Kind, Spec};
+pub use transform::{ColorJitter, EvalTransform, TrainTransform, Transform, Views};

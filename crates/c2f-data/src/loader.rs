@@ -1,0 +1,292 @@
+//! Batches of transformed pictures, made in parallel, the same whatever the number of threads.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rand::seq::SliceRandom;
+
+use crate::random::generator;
+use crate::{Error, Result, Sample, Transform, Views, decode};
+
+/// How the loader works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderConfig {
+    /// Pictures in a batch, at least 1; the last batch of an epoch may have fewer.
+    pub batch_size: usize,
+    /// Threads that decode and transform, at least 1. The batches don't depend on it.
+    pub threads: usize,
+    /// How many batches are held or in the making at most, at least 1.
+    pub prefetch: usize,
+    /// Whether each epoch has an order of its own, drawn from the seed; if not, the samples keep theirs.
+    pub shuffle: bool,
+    /// Whether to leave out a last batch that is not full.
+    pub drop_last: bool,
+    /// The seed of order and transforms.
+    pub seed: u64,
+    /// The share of the samples that may be unreadable in an epoch, rounded down to a number of pictures.
+    pub max_unreadable: f64,
+}
+
+impl Default for LoaderConfig {
+    /// Batches of 32, a thread for each core, 2 batches ahead, in order, seed 0, at most 1 % unreadable.
+    fn default() -> Self {
+        Self {
+            batch_size: 32,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            prefetch: 2,
+            shuffle: false,
+            drop_last: false,
+            seed: 0,
+            max_unreadable: 0.01,
+        }
+    }
+}
+
+/// Some pictures as the network takes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// (B, 3, size, size), normalised. B is the number of labels.
+    pub images: Vec<f32>,
+    /// (B, 3, source_size, source_size), normalised: the second view, where the transform makes one.
+    pub source: Option<Vec<f32>>,
+    /// Width and height of the pictures.
+    pub size: usize,
+    /// Width and height of the second view; equal to `size` where there is none.
+    pub source_size: usize,
+    /// (B) the labels.
+    pub labels: Vec<u32>,
+    /// (B) indices into the loader's samples.
+    pub ids: Vec<u64>,
+    /// Samples that belong here but couldn't be read: their indices, and what was wrong. With all of a batch unreadable,
+    /// B is 0.
+    pub unreadable: Vec<(u64, String)>,
+}
+
+/// Makes batches of samples, epoch after epoch.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    samples: Arc<[Sample]>,
+    transform: Arc<Transform>,
+    config: LoaderConfig,
+}
+
+impl Loader {
+    /// A loader of `samples`. Numbers in `config` that must be at least 1 count as 1 if they are 0.
+    pub fn new(samples: Arc<[Sample]>, transform: Transform, mut config: LoaderConfig) -> Self {
+        config.batch_size = config.batch_size.max(1);
+        config.threads = config.threads.max(1);
+        config.prefetch = config.prefetch.max(1);
+        Self { samples, transform: Arc::new(transform), config }
+    }
+
+    /// The number of batches in an epoch.
+    pub fn batches(&self) -> usize {
+        let (n, size) = (self.samples.len(), self.config.batch_size);
+        if self.config.drop_last { n / size } else { n.div_ceil(size) }
+    }
+
+    /// The samples, in the order that [`Batch::ids`] counts.
+    pub fn samples(&self) -> &Arc<[Sample]> {
+        &self.samples
+    }
+
+    /// The order of the samples in an epoch.
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.samples.len()).collect();
+        if self.config.shuffle {
+            order.shuffle(&mut generator(self.config.seed, *b"shuffle ", [epoch, 0]));
+        }
+        order
+    }
+
+    /// Starts an epoch at batch `start_batch`: the batches are those of a whole epoch without the first `start_batch`.
+    pub fn epoch(&self, epoch: u64, start_batch: usize) -> Epoch {
+        let (jobs, job_queue) = unbounded();
+        let (result_queue, results) = unbounded();
+        let threads = (0..self.config.threads)
+            .map(|_| {
+                let worker = Worker {
+                    samples: Arc::clone(&self.samples),
+                    transform: Arc::clone(&self.transform),
+                    seed: self.config.seed,
+                    epoch,
+                    jobs: job_queue.clone(),
+                    results: result_queue.clone(),
+                };
+                std::thread::spawn(move || worker.run())
+            })
+            .collect();
+        let mut epoch = Epoch {
+            loader: self.clone(),
+            order: self.order(epoch),
+            next_batch: start_batch,
+            next_to_ask: start_batch,
+            ready: BTreeMap::new(),
+            unreadable: Vec::new(),
+            channels: Some((jobs, results)),
+            threads,
+        };
+        for _ in 0..self.config.prefetch {
+            epoch.ask();
+        }
+        epoch
+    }
+}
+
+/// A job is a place in the epoch's order and the sample there.
+type Job = (usize, usize);
+/// The place of a job, and what came of it.
+type Done = (usize, std::result::Result<Views, String>);
+
+struct Worker {
+    samples: Arc<[Sample]>,
+    transform: Arc<Transform>,
+    seed: u64,
+    epoch: u64,
+    jobs: Receiver<Job>,
+    results: Sender<Done>,
+}
+
+impl Worker {
+    /// Works until the epoch drops its ends of the channels.
+    fn run(&self) {
+        for (place, id) in &self.jobs {
+            // A picture that makes a decoder panic is one more unreadable picture.
+            let views = catch_unwind(AssertUnwindSafe(|| self.views(id)))
+                .unwrap_or_else(|_| Err(format!("{}: the decoder panicked", self.samples[id].file)));
+            if self.results.send((place, views)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn views(&self, id: usize) -> std::result::Result<Views, String> {
+        let picture = decode(&self.samples[id].source).map_err(|e| e.to_string())?;
+        Ok(self.transform.apply(&picture, self.seed, self.epoch, id as u64))
+    }
+}
+
+/// The batches of one epoch. Dropping it stops its threads: each finishes at most the picture that it is at.
+#[derive(Debug)]
+pub struct Epoch {
+    loader: Loader,
+    order: Vec<usize>,
+    /// The batch that comes next.
+    next_batch: usize,
+    /// The first batch that no thread was asked for.
+    next_to_ask: usize,
+    /// What threads have made of batches to come, by place. Its size is bounded by the jobs that were asked for.
+    ready: BTreeMap<usize, std::result::Result<Views, String>>,
+    /// What couldn't be read so far.
+    unreadable: Vec<String>,
+    /// `None` after the end or an error.
+    channels: Option<(Sender<Job>, Receiver<Done>)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Epoch {
+    /// The places of a batch in the order.
+    fn places(&self, batch: usize) -> std::ops::Range<usize> {
+        let size = self.loader.config.batch_size;
+        batch * size..((batch + 1) * size).min(self.order.len())
+    }
+
+    /// Asks the threads for one more batch, if there is one.
+    fn ask(&mut self) {
+        if self.next_to_ask >= self.loader.batches() {
+            return;
+        }
+        let Some((jobs, _)) = &self.channels else { return };
+        for place in self.places(self.next_to_ask) {
+            // The threads are alive as long as this end is.
+            let _ = jobs.send((place, self.order[place]));
+        }
+        self.next_to_ask += 1;
+    }
+
+    /// Waits for what a thread made of the sample at a place.
+    fn wait(&mut self, place: usize) -> Option<std::result::Result<Views, String>> {
+        let (_, results) = self.channels.as_ref()?;
+        loop {
+            if let Some(views) = self.ready.remove(&place) {
+                return Some(views);
+            }
+            let (done, views) = results.recv().ok()?;
+            self.ready.insert(done, views);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.channels = None;
+        for thread in self.threads.drain(..) {
+            // A panic of a thread is caught inside it.
+            let _ = thread.join();
+        }
+    }
+
+    fn check_unreadable(&self) -> Result<()> {
+        let total = self.loader.samples.len();
+        let allowed = (self.loader.config.max_unreadable * total as f64).floor() as usize;
+        if self.unreadable.len() <= allowed {
+            return Ok(());
+        }
+        let first = self.unreadable.iter().take(3).cloned().collect();
+        Err(Error::Unreadable { count: self.unreadable.len(), allowed, total, first })
+    }
+}
+
+impl Iterator for Epoch {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.channels.is_none() || self.next_batch >= self.loader.batches() {
+            self.stop();
+            return None;
+        }
+        let (size, source_size) = (self.loader.transform.size(), self.loader.transform.source_size());
+        let places = self.places(self.next_batch);
+        let mut batch = Batch {
+            images: Vec::with_capacity(places.len() * 3 * size * size),
+            source: (source_size != size).then(|| Vec::with_capacity(places.len() * 3 * source_size * source_size)),
+            size,
+            source_size,
+            labels: Vec::with_capacity(places.len()),
+            ids: Vec::with_capacity(places.len()),
+            unreadable: Vec::new(),
+        };
+        for place in places {
+            let id = self.order[place];
+            match self.wait(place)? {
+                Ok(views) => {
+                    batch.images.extend_from_slice(&views.coarse);
+                    if let (Some(all), Some(source)) = (&mut batch.source, &views.source) {
+                        all.extend_from_slice(source);
+                    }
+                    batch.labels.push(self.loader.samples[id].label as u32);
+                    batch.ids.push(id as u64);
+                }
+                Err(message) => {
+                    tracing::warn!("skipped {message}");
+                    self.unreadable.push(message.clone());
+                    batch.unreadable.push((id as u64, message));
+                }
+            }
+        }
+        if let Err(error) = self.check_unreadable() {
+            self.stop();
+            return Some(Err(error));
+        }
+        self.next_batch += 1;
+        self.ask();
+        Some(Ok(batch))
+    }
+}
+
+impl Drop for Epoch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,104 @@
+//! Which part of a picture is seen.
+
+use image::{GenericImageView, RgbImage};
+use rand::Rng;
+
+use super::resize::{resize, resize_box};
+
+/// A part of a picture, in its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CropBox {
+    /// The first column.
+    pub left: u32,
+    /// The first row.
+    pub top: u32,
+    /// The number of columns, at least 1.
+    pub width: u32,
+    /// The number of rows, at least 1.
+    pub height: u32,
+}
+
+/// Draws a part whose share of the area is uniform in `scale` and whose width / height is log-uniform in `ratio`; after
+/// ten draws that don't fit the picture of `(width, height)`, the largest part from the centre with a ratio in range.
+///
+/// As `RandomResizedCrop.get_params` of torchvision.
+pub fn random_resized_crop(
+    (width, height): (u32, u32),
+    scale: (f32, f32),
+    ratio: (f32, f32),
+    rng: &mut impl Rng,
+) -> CropBox {
+    let area = f64::from(width) * f64::from(height);
+    let (scale, ratio) = ((f64::from(scale.0), f64::from(scale.1)), (f64::from(ratio.0), f64::from(ratio.1)));
+    for _ in 0..10 {
+        let target = area * uniform(scale.0, scale.1, rng);
+        let aspect = uniform(ratio.0.ln(), ratio.1.ln(), rng).exp();
+        let w = (target * aspect).sqrt().round() as u32;
+        let h = (target / aspect).sqrt().round() as u32;
+        if (1..=width).contains(&w) && (1..=height).contains(&h) {
+            let top = rng.random_range(0..=height - h);
+            let left = rng.random_range(0..=width - w);
+            return CropBox { left, top, width: w, height: h };
+        }
+    }
+    let aspect = f64::from(width) / f64::from(height);
+    let (w, h) = if aspect < ratio.0 {
+        (width, (f64::from(width) / ratio.0).round() as u32)
+    } else if aspect > ratio.1 {
+        ((f64::from(height) * ratio.1).round() as u32, height)
+    } else {
+        (width, height)
+    };
+    let (w, h) = (w.clamp(1, width), h.clamp(1, height));
+    CropBox { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+}
+
+/// A number in `low..high`; equal bounds give that bound.
+pub(super) fn uniform(low: f64, high: f64, rng: &mut impl Rng) -> f64 {
+    low + (high - low) * rng.random::<f64>()
+}
+
+/// The part `crop` of a picture, resized to `size` x `size`. Nothing outside the part enters, as in torchvision's
+/// `resized_crop`.
+pub(super) fn crop_resize(picture: &RgbImage, crop: CropBox, size: usize) -> RgbImage {
+    let part = picture.view(crop.left, crop.top, crop.width, crop.height).to_image();
+    resize(&part, size, size)
+}
+
+/// Resizes the shorter side to `short` pixels and cuts `size` x `size` (at most `short`) out of the centre:
+/// torchvision's `Resize(short)` and `CenterCrop(size)` in one step, so that only the part that stays is computed.
+pub fn center_crop(picture: &RgbImage, short: usize, size: usize) -> RgbImage {
+    resize_box(picture, center_box(picture, short, size), size, size)
+}
+
+/// The part that [`center_crop`] shows: left, top, width and height in the picture's pixels.
+pub(super) fn center_box(picture: &RgbImage, short: usize, size: usize) -> [f64; 4] {
+    let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let shorter = width.min(height);
+    // torchvision cuts the longer side to a whole number of pixels, and rounds the offset half to even.
+    let resized = [width, height].map(|side| (short as f64 * side / shorter).floor());
+    let offset = resized.map(|side| ((side - size as f64) / 2.0).round_ties_even());
+    let pixel = [width / resized[0], height / resized[1]];
+    let [left, top] = [offset[0] * pixel[0], offset[1] * pixel[1]];
+    // Rounding may put the far edge a hair outside.
+    let part_width = (size as f64 * pixel[0]).min(width - left);
+    let part_height = (size as f64 * pixel[1]).min(height - top);
+    [left, top, part_width, part_height]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crop_resize_is_torchvisions_resized_crop() {
+        let open = |name: &str| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+            image::open(folder.join(name)).unwrap().into_rgb8()
+        };
+        let crop = CropBox { left: 7, top: 5, width: 40, height: 30 };
+        let got = crop_resize(&open("resize.png"), crop, 24);
+        let expected = open("crop_resize.expected.png");
+        assert!(got.iter().zip(expected.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
+    }
+}

@@ -1,0 +1,286 @@
+//! Small trees of each layout, with what breaks loaders.
+
+use std::fs;
+use std::path::Path;
+
+use c2f_data::{Dataset, Error, Result, open};
+use tempfile::TempDir;
+
+/// A folder with these files; pixels are not read here, so a name is enough.
+fn tree(files: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        write(folder.path(), file, "");
+    }
+    folder
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    let path = folder.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn open_as(kind: &str, path: &Path, options: &str) -> Result<Dataset> {
+    open(&format!("{kind}:{}?{options}", path.display()).parse()?)
+}
+
+fn message(kind: &str, path: &Path) -> String {
+    let message = open_as(kind, path, "").unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn files(dataset: &Dataset, split: &str) -> Vec<(String, usize)> {
+    dataset.splits[split].iter().map(|s| (s.file.clone(), s.label)).collect()
+}
+
+fn assert_has(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in `{message}`");
+    }
+}
+
+mod cub2010 {
+    use super::*;
+
+    fn birds() -> TempDir {
+        let folder = tree(&[
+            "images/001.Black_footed_Albatross/a.jpg",
+            "images/001.Black_footed_Albatross/b.jpg",
+            "images/001.Black_footed_Albatross/not_listed.jpg",
+            "images/002.Laysan_Albatross/c d.jpg",
+            "images/002.Laysan_Albatross/e.jpg",
+            "images/003.Sooty_Albatross/f.jpg",
+        ]);
+        let train =
+            "003.Sooty_Albatross/f.jpg\r\n001.Black_footed_Albatross/b.jpg\r\n\r\n002.Laysan_Albatross/c d.jpg\r\n";
+        write(folder.path(), "lists/train.txt", train);
+        write(folder.path(), "lists/test.txt", "002.Laysan_Albatross/e.jpg\n001.Black_footed_Albatross/a.jpg");
+        folder
+    }
+
+    #[test]
+    fn keeps_the_order_of_the_lists() {
+        let folder = birds();
+        let dataset = open_as("cub2010", folder.path(), "").unwrap();
+        assert_eq!(dataset.classes, ["001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross"]);
+        let expected = [
+            ("images/003.Sooty_Albatross/f.jpg", 2),
+            ("images/001.Black_footed_Albatross/b.jpg", 0),
+            ("images/002.Laysan_Albatross/c d.jpg", 1),
+        ];
+        assert_eq!(files(&dataset, "train"), expected.map(|(f, l)| (f.to_owned(), l)));
+        assert_eq!(files(&dataset, "test").len(), 2);
+    }
+
+    #[test]
+    fn keeps_the_first_classes() {
+        let folder = birds();
+        let dataset = open_as("cub2010", folder.path(), "classes=2").unwrap();
+        assert_eq!(dataset.classes.len(), 2);
+        assert_eq!((dataset.splits["train"].len(), dataset.splits["test"].len()), (2, 2));
+        let error = open_as("cub2010", folder.path(), "classes=4").unwrap_err();
+        assert!(matches!(error, Error::Spec { .. }));
+        assert_has(&error.to_string(), &["classes=4", "has 3 classes"]);
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        assert_has(
+            &message("cub2010", Path::new("/no/such/folder")),
+            &["/no/such/folder", "no such folder", "`lists`"],
+        );
+        let folder = tree(&["readme.txt"]);
+        assert_has(&message("cub2010", folder.path()), &["images", "no such folder"]);
+        assert_has(&message("cub2010", &folder.path().join("readme.txt")), &["readme.txt", "is no folder"]);
+        let folder = birds();
+        fs::remove_file(folder.path().join("lists/test.txt")).unwrap();
+        assert_has(&message("cub2010", folder.path()), &["lists/test.txt", "no such file"]);
+        write(folder.path(), "lists/test.txt", "\n");
+        assert_has(&message("cub2010", folder.path()), &["lists/test.txt", "names no picture"]);
+    }
+
+    #[test]
+    fn names_the_line_that_is_wrong() {
+        for (line, what) in [
+            ("002.Laysan_Albatross/gone.jpg", "gone.jpg: no such file"),
+            ("001.Black_footed_Albatross/b.jpg", "already in the list `train`"),
+            ("Laysan_Albatross/e.jpg", "expected `NNN.Class/picture.jpg`"),
+            ("000.Laysan_Albatross/e.jpg", "NNN from 001"),
+            ("003.Another/e.jpg", "class 003 is `003.Sooty_Albatross` in an earlier line"),
+        ] {
+            let folder = birds();
+            write(folder.path(), "lists/test.txt", &format!("002.Laysan_Albatross/e.jpg\n\n{line}\n"));
+            assert_has(&message("cub2010", folder.path()), &["lists/test.txt, line 3: ", what]);
+        }
+        let folder = birds();
+        write(folder.path(), "images/005.Auklet/g.jpg", "");
+        write(folder.path(), "lists/test.txt", "005.Auklet/g.jpg");
+        assert_has(&message("cub2010", folder.path()), &["no list names a picture of class 004"]);
+    }
+}
+
+mod folder {
+    use super::*;
+
+    #[test]
+    fn with_splits_it_takes_pictures_of_every_ending_and_nothing_else() {
+        let folder = tree(&[
+            "train/Jay/b.JPG",
+            "train/Jay/a.jpeg",
+            "train/Jay/c.PNG",
+            "train/Jay/d.webp",
+            "train/Jay/e.gif",
+            "train/Jay/f.bmp",
+            "train/Jay/g.tif",
+            "train/Jay/h.TIFF",
+            "train/Jay/.hidden.jpg",
+            "train/Jay/Thumbs.db",
+            "train/Jay/notes.txt",
+            "train/Jay/nested.jpg/x.jpg",
+            "train/Crow/1.jpg",
+            "train/.cache/1.jpg",
+            "train/readme.md",
+            "val/Jay/v.jpg",
+            "test/Crow/2.jpg",
+            "extra/Crow/3.jpg",
+        ]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!(dataset.classes, ["Crow", "Jay"]);
+        let train: Vec<_> = files(&dataset, "train").into_iter().map(|f| f.0).collect();
+        let endings = ["a.jpeg", "b.JPG", "c.PNG", "d.webp", "e.gif", "f.bmp", "g.tif", "h.TIFF"];
+        let jays = endings.iter().map(|e| format!("train/Jay/{e}"));
+        assert_eq!(train, ["train/Crow/1.jpg".to_owned()].into_iter().chain(jays).collect::<Vec<_>>());
+        assert_eq!(files(&dataset, "val"), [("val/Jay/v.jpg".to_owned(), 1)]);
+        assert_eq!(files(&dataset, "test"), [("test/Crow/2.jpg".to_owned(), 0)]);
+        assert_eq!(dataset.splits.len(), 3);
+    }
+
+    #[test]
+    fn without_splits_each_class_is_split_by_the_seed() {
+        let names: Vec<String> =
+            (0..10).map(|i| format!("Jay/{i}.jpg")).chain((0..2).map(|i| format!("Crow/{i}.jpg"))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let folder = tree(&names);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        let of_class = |d: &Dataset, split: &str, label| files(d, split).iter().filter(|f| f.1 == label).count();
+        assert_eq!((of_class(&dataset, "train", 0), of_class(&dataset, "test", 0)), (1, 1));
+        assert_eq!((of_class(&dataset, "train", 1), of_class(&dataset, "test", 1)), (8, 2));
+        let again = open_as("folder", folder.path(), "seed=0").unwrap();
+        assert_eq!(again.splits, dataset.splits);
+        let tests: Vec<_> = (0..8).map(|s| open_as("folder", folder.path(), &format!("seed={s}")).unwrap()).collect();
+        assert!(tests.iter().any(|t| t.splits != dataset.splits));
+        // A further class moves no picture of the others.
+        write(folder.path(), "Auk/1.jpg", "");
+        write(folder.path(), "Auk/2.jpg", "");
+        let larger = open_as("folder", folder.path(), "").unwrap();
+        let others = files(&larger, "test").into_iter().filter(|f| f.1 > 0).map(|(f, l)| (f, l - 1));
+        assert_eq!(others.collect::<Vec<_>>(), files(&dataset, "test"));
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_has(&message("folder", Path::new("/no/such/folder")), &["/no/such/folder", "no such folder"]);
+        let empty = tempfile::tempdir().unwrap();
+        assert_has(&message("folder", empty.path()), &["is empty", "class/picture.jpg"]);
+        assert_has(
+            &message("folder", tree(&["a.jpg", "b.jpg"]).path()),
+            &["holds 2 pictures but no folder of a class"],
+        );
+        assert_has(&message("folder", tree(&["Jay/a.jpg", "Crow/notes.txt"]).path()), &["Crow", "has no picture"]);
+        let single = tree(&["Jay/a.jpg", "Jay/b.jpg", "Crow/a.jpg"]);
+        assert_has(&message("folder", single.path()), &["class `Crow` has 1 picture, expected at least 2"]);
+        let unknown = tree(&["train/Jay/a.jpg", "test/Crow/a.jpg"]);
+        assert_has(&message("folder", unknown.path()), &["test: class `Crow` is not in `train`"]);
+        let no_classes = tree(&["train/a.jpg", "test/Jay/a.jpg"]);
+        assert_has(&message("folder", no_classes.path()), &["train", "no folder of a class"]);
+    }
+
+    #[test]
+    fn a_test_set_alone_can_be_evaluated() {
+        let dataset = open_as("folder", tree(&["test/Jay/a.jpg", "test/Crow/a.jpg"]).path(), "").unwrap();
+        assert_eq!(dataset.classes, ["Crow", "Jay"]);
+        assert_has(&dataset.split("train").unwrap_err().to_string(), &["has no split `train`, it has: test"]);
+    }
+
+    #[test]
+    fn size_keeps_the_classes_even() {
+        let names: Vec<String> = (0..30).map(|i| format!("train/{}/{i:02}.jpg", ["A", "B", "B", "C"][i % 4])).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let folder = tree(&names);
+        let dataset = open_as("folder", folder.path(), "size=9&seed=1").unwrap();
+        let train = files(&dataset, "train");
+        assert_eq!((0..3).map(|l| train.iter().filter(|f| f.1 == l).count()).collect::<Vec<_>>(), [3, 3, 3]);
+        assert!(train.is_sorted());
+        assert_ne!(train, files(&open_as("folder", folder.path(), "size=9&seed=2").unwrap(), "train"));
+        assert_eq!(open_as("folder", folder.path(), "size=99").unwrap().splits["train"].len(), 30);
+    }
+}
+
+mod list {
+    use super::*;
+
+    #[test]
+    fn files_are_relative_to_the_list() {
+        let folder = tree(&["pictures/a.jpg", "pictures/b.jpg", "c.jpg"]);
+        let absolute = folder.path().join("c.jpg");
+        let text = format!(
+            "\u{feff}file,label,split\npictures/b.jpg,Jay,train\npictures/a.jpg,Crow,train\n{},Jay,test\n",
+            absolute.display()
+        );
+        write(folder.path(), "birds.csv", &text);
+        let dataset = open_as("list", &folder.path().join("birds.csv"), "").unwrap();
+        assert_eq!(dataset.name, "list:birds.csv");
+        assert_eq!(dataset.classes, ["Crow", "Jay"]);
+        let train = [("pictures/b.jpg".to_owned(), 1), ("pictures/a.jpg".to_owned(), 0)];
+        assert_eq!(files(&dataset, "train"), train);
+        assert_eq!(files(&dataset, "test").len(), 1);
+    }
+
+    #[test]
+    fn without_a_split_each_class_is_split_by_the_seed() {
+        let folder = tree(&["0.jpg", "1.jpg", "2.jpg", "3.jpg"]);
+        write(folder.path(), "birds.tsv", "0.jpg\tJay\n1.jpg\tJay\n2.jpg\tCrow\n3.jpg\tCrow\n");
+        let dataset = open_as("list", &folder.path().join("birds.tsv"), "").unwrap();
+        assert_eq!((dataset.splits["train"].len(), dataset.splits["test"].len()), (2, 2));
+    }
+
+    #[test]
+    fn names_the_list_and_the_line() {
+        let folder = tree(&["a.jpg"]);
+        let list = folder.path().join("birds.csv");
+        assert_has(&message("list", &list), &["birds.csv", "no such file", "`file,label`"]);
+        write(folder.path(), "birds.csv", "a.jpg,Jay,train\ngone.jpg,Jay,test\n");
+        assert_has(&message("list", &list), &["birds.csv, line 2: ", "gone.jpg: no such file"]);
+        fs::write(&list, b"a.jpg,Jay\nb.jpg,\xff\n").unwrap();
+        assert_has(&message("list", &list), &["birds.csv, line 2: ", "no UTF-8"]);
+        write(folder.path(), "birds.csv", "a.jpg,Jay\n");
+        assert_has(&message("list", &list), &["class `Jay` has 1 picture"]);
+    }
+}
+
+mod synthetic {
+    use super::*;
+
+    #[test]
+    fn has_the_asked_classes_and_sizes() {
+        let dataset = open(&"synthetic?classes=6&size=40&seed=2".parse().unwrap()).unwrap();
+        assert_eq!(dataset.classes.len(), 6);
+        assert_eq!((dataset.splits["train"].len(), dataset.splits["test"].len()), (40, 10));
+        assert_eq!(dataset.splits["test"][7].file, "synthetic/test/000007");
+        assert!(dataset.splits["train"].iter().all(|s| s.label < 6));
+        let error = open(&"synthetic?classes=1000".parse().unwrap()).unwrap_err();
+        assert_has(&error.to_string(), &["synthetic?classes=1000", "there are 24 classes"]);
+    }
+
+    #[test]
+    fn is_inspected_in_the_loaders_order() {
+        let dataset = open(&"synthetic?size=8".parse().unwrap()).unwrap();
+        let inspection = dataset.inspect();
+        let test = &inspection.splits["test"];
+        assert_eq!((test.n, &test.labels[..]), (2, &[0, 1][..]));
+        assert_eq!(test.files, ["synthetic/test/000000", "synthetic/test/000001"]);
+        assert_eq!(inspection.classes, dataset.classes);
+    }
+}

@@ -1,0 +1,209 @@
+//! Pictures of every kind, and files that are none.
+
+use std::path::{Path, PathBuf};
+
+use c2f_data::{Source, decode, decode_file, synthetic};
+use image::{ImageFormat, Rgb, RgbImage};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn read_fixture(name: &str) -> Vec<u8> {
+    std::fs::read(fixture(name)).unwrap()
+}
+
+/// The message for a file with these bytes; it must name the file.
+fn message(name: &str, bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let message = decode_file(&path).map(|p| p.dimensions()).unwrap_err().to_string();
+    assert!(message.starts_with(&path.display().to_string()), "{message}");
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// Asserts that a fixture decodes to what Pillow reads in it, but for the rounding of another inverse transform.
+fn assert_as_expected(file: &str, expected: &str, tolerance: u8) {
+    let picture = decode_file(&fixture(file)).unwrap();
+    let expected = image::open(fixture(&format!("{expected}.expected.png"))).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), expected.dimensions(), "{file}");
+    let worst = picture.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(worst <= tolerance, "{file}: a channel differs by {worst}");
+}
+
+#[test]
+fn jpegs_of_every_colour_space() {
+    assert_as_expected("plain.jpg", "plain", 3);
+    assert_as_expected("progressive.jpg", "progressive", 3);
+    assert_as_expected("grey.jpg", "grey", 3);
+    assert_as_expected("cmyk.jpg", "cmyk", 4);
+    assert_as_expected("ycck.jpg", "ycck", 4);
+    // Pillow interpolates the colours across two pixels where zune-jpeg weighs otherwise.
+    assert_as_expected("subsampled.jpg", "subsampled", 12);
+}
+
+#[test]
+fn exif_orientation_is_applied() {
+    // Lossy against the drawing itself: the right corner matters, not the last bit.
+    assert_as_expected("exif_rotated.jpg", "exif_rotated", 30);
+    assert_eq!(decode_file(&fixture("exif_rotated.jpg")).unwrap().dimensions(), (16, 24));
+}
+
+#[test]
+fn alpha_is_laid_on_white() {
+    assert_as_expected("rgba16.png", "rgba16", 1);
+    assert_as_expected("palette.png", "palette", 0);
+    assert_as_expected("palette.gif", "transparent", 0);
+}
+
+#[test]
+fn lossless_formats_by_content_whatever_the_name() {
+    let picture = RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8 * 50, y as u8 * 100, 7]));
+    let folder = tempfile::tempdir().unwrap();
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
+        let path = folder.path().join("misnamed.jpg");
+        std::fs::write(&path, encode(&picture, format)).unwrap();
+        assert_eq!(decode_file(&path).unwrap(), picture, "{format:?}");
+    }
+}
+
+#[test]
+fn one_pixel_is_a_picture() {
+    let picture = RgbImage::from_pixel(1, 1, Rgb([200, 100, 50]));
+    let folder = tempfile::tempdir().unwrap();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif] {
+        let path = folder.path().join("one");
+        std::fs::write(&path, encode(&picture, format)).unwrap();
+        assert_eq!(decode_file(&path).unwrap().dimensions(), (1, 1), "{format:?}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_says_so() {
+    assert!(message("empty.jpg", b"").ends_with("is empty"));
+    let text = message("text.jpg", b"hello world, I am text");
+    assert!(text.contains("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with `hello world,`"), "{text}");
+    assert!(message("two.jpg", &[0xff, 0xd8]).contains("it starts with ff d8"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(decode_file(folder.path()).unwrap_err().to_string().contains("is no file"));
+    let missing = decode_file(&folder.path().join("missing.jpg")).unwrap_err().to_string();
+    assert!(missing.contains("missing.jpg"), "{missing}");
+}
+
+#[test]
+fn a_jpeg_cut_off_anywhere_is_an_error() {
+    let noise = RgbImage::from_fn(96, 64, |x, y| {
+        let v = (x * 7919 + y * 104_729) ^ (x * y * 31);
+        Rgb([v as u8, (v >> 3) as u8, (v >> 5) as u8])
+    });
+    let large = encode(&noise, ImageFormat::Jpeg);
+    let cases = ["plain.jpg", "subsampled.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"]
+        .map(|n| (n, read_fixture(n)))
+        .into_iter()
+        .chain([("large.jpg", large.clone())]);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in cases {
+        let path = folder.path().join(name);
+        for keep in (3..bytes.len()).step_by(1 + bytes.len() / 300) {
+            std::fs::write(&path, &bytes[..keep]).unwrap();
+            let result = decode_file(&path);
+            assert!(result.is_err(), "{name}: {keep} of {} bytes decoded", bytes.len());
+        }
+    }
+    let half = read_fixture("plain.jpg");
+    assert!(message("half.jpg", &half[..half.len() / 2]).contains("is a cut-off JPEG"));
+    // More codes than a Huffman table can have.
+    let mut damaged = large;
+    let table = damaged.windows(2).position(|w| w == [0xff, 0xc4]).unwrap();
+    damaged[table + 5..table + 21].fill(0xff);
+    assert!(message("damaged.jpg", &damaged).contains("is a damaged or cut-off JPEG"));
+}
+
+#[test]
+fn other_formats_cut_off_are_errors() {
+    let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([(x * y) as u8, (x * 6) as u8, (y * 8) as u8]));
+    for (format, name) in [
+        (ImageFormat::Png, "PNG"),
+        (ImageFormat::WebP, "WebP"),
+        (ImageFormat::Gif, "GIF"),
+        (ImageFormat::Bmp, "BMP"),
+        (ImageFormat::Tiff, "TIFF"),
+    ] {
+        let bytes = encode(&picture, format);
+        for part in [2, 3, 4] {
+            let message = message("cut", &bytes[..bytes.len() - bytes.len() / part]);
+            assert!(message.contains(&format!("is a damaged or cut-off {name}")), "{message}");
+        }
+    }
+}
+
+/// A PNG whose header alone says that it is huge.
+fn huge_png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = encode(&RgbImage::new(1, 1), ImageFormat::Png);
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let checksum = crc32(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })
+    })
+}
+
+#[test]
+fn huge_pictures_are_refused_by_their_header() {
+    let png = message("huge.png", &huge_png(20_000, 20_000));
+    assert!(png.contains("20000 x 20000 pixels, expected at most 100 megapixels"), "{png}");
+    let wide = message("wide.png", &huge_png(2_000_000_000, 1));
+    assert!(wide.contains("needs more than 512 MiB"), "{wide}");
+    let mut jpeg = read_fixture("plain.jpg");
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
+    let jpeg = message("huge.jpg", &jpeg);
+    assert!(jpeg.contains("20000 x 20000 pixels, expected at most 100 megapixels"), "{jpeg}");
+}
+
+#[test]
+fn damaged_bytes_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged");
+    let mut state = 1_u32;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize
+    };
+    for name in ["plain.jpg", "progressive.jpg", "cmyk.jpg", "exif_rotated.jpg", "rgba16.png", "palette.gif"] {
+        let whole = read_fixture(name);
+        for _ in 0..200 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random() % 4 {
+                let at = random() % bytes.len();
+                bytes[at] = random() as u8;
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(picture) = decode_file(&path) {
+                assert!(picture.width() > 0 && picture.height() > 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn synthetic_pictures_are_drawn() {
+    let scene = synthetic::Scene::new(1, synthetic::Split::Train, 3, 10);
+    let picture = decode(&Source::Synthetic { scene, size: 32 }).unwrap();
+    assert_eq!(picture, scene.draw(32).image);
+}

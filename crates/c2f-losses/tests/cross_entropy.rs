@@ -1,0 +1,49 @@
+//! Cross-entropy against PyTorch, finite differences and its limits.
+
+mod common;
+
+use c2f_losses::{cross_entropy, log_softmax};
+use candle_core::{DType, Device, Tensor, Var};
+use common::{assert_matches, check_gradient, fixture, labels, values};
+
+#[test]
+fn matches_pytorch_with_and_without_smoothing() {
+    for (name, smoothing) in [("cross_entropy_0.0", 0.0), ("cross_entropy_0.1", 0.1)] {
+        let expected = fixture(name);
+        let labels = labels(&expected["labels"]);
+        assert_matches(&expected, "logits", 1e-12, |logits| cross_entropy(logits, &labels, smoothing));
+    }
+}
+
+#[test]
+fn gradient_matches_differences() {
+    let expected = fixture("cross_entropy_0.1");
+    check_gradient(&expected["logits"], |logits| cross_entropy(logits, &labels(&expected["labels"]), 0.3));
+}
+
+#[test]
+fn is_finite_for_extreme_logits() {
+    let logits = Var::new(&[[1e30f32, -1e30, 0.0], [-1e30, -1e30, -1e30]], &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
+    let loss = cross_entropy(&logits, &labels, 0.0).unwrap();
+    assert!((values(&loss)[0] - 3f64.ln() / 2.0).abs() < 1e-6);
+    let gradients = loss.backward().unwrap();
+    assert!(values(gradients.get(&logits).unwrap()).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn log_softmax_is_normalised() {
+    let x = Tensor::new(&[[1000.0f64, 1001.0, 999.0]], &Device::Cpu).unwrap();
+    let sum: f64 = values(&log_softmax(&x).unwrap()).iter().map(|value| value.exp()).sum();
+    assert!((sum - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn says_what_does_not_fit() {
+    let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let labels = |values: &[u32]| Tensor::new(values, &Device::Cpu).unwrap();
+    let error = |labels: &Tensor, smoothing| cross_entropy(&logits, labels, smoothing).unwrap_err().to_string();
+    assert!(error(&labels(&[0, 1, 2]), 0.0).contains("[3]"));
+    assert!(error(&labels(&[0, 1]), 1.5).contains("1.5"));
+    cross_entropy(&logits, &labels(&[0, 3]), 0.0).unwrap_err();
+}

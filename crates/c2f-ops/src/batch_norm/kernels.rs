@@ -1,0 +1,189 @@
+//! The CPU kernels of batch normalisation, over rows of one value per channel.
+
+use rayon::prelude::*;
+
+use crate::kernel::{Float, for_rows, rows_per_task};
+
+/// Mean and biased variance of each channel.
+pub(super) struct Moments {
+    pub(super) mean: Vec<f64>,
+    pub(super) var: Vec<f64>,
+}
+
+/// Rows of one task. In f32 the sums of a task stay short enough to be exact to a few units in the last place; the sums
+/// of tasks are joined in f64.
+fn task_rows(channels: usize) -> usize {
+    rows_per_task(channels).clamp(16, 256)
+}
+
+/// One result per task over rows of `channels` values, in order.
+fn per_task<R: Send>(x: usize, channels: usize, f: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
+    let step = task_rows(channels) * channels;
+    let tasks = (0..x.div_ceil(step)).into_par_iter();
+    tasks
+        .map(|task| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || f(task * step..((task + 1) * step).min(x)),
+            )
+        })
+        .collect()
+}
+
+/// Each task takes its mean and then, its rows still being in the cache, its squared deviations from that mean; tasks are
+/// joined by the formula of Chan, Golub and LeVeque (1979), which loses no digits where the mean is large.
+pub(super) fn moments<T: Float>(x: &[T], channels: usize) -> Moments {
+    let parts = per_task(
+        x.len(),
+        channels,
+        #[inline(always)]
+        |range| {
+            let x = &x[range];
+            let count = x.len() / channels;
+            let mut mean = vec![T::zero(); channels];
+            for row in x.chunks_exact(channels) {
+                for (sum, &x) in mean.iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+            let factor = T::from_f64(1.0 / count as f64);
+            for sum in &mut mean {
+                *sum *= factor;
+            }
+            let mut squares = vec![T::zero(); channels];
+            for row in x.chunks_exact(channels) {
+                for ((sum, &x), &mean) in squares.iter_mut().zip(row).zip(&mean) {
+                    *sum += (x - mean) * (x - mean);
+                }
+            }
+            (count, mean, squares)
+        },
+    );
+    let (mut mean, mut squares, mut total) = (vec![0.0; channels], vec![0.0; channels], 0.0);
+    for (count, part_mean, part_squares) in parts {
+        let count = count as f64;
+        let (share, weight) = (count / (total + count), count * total / (total + count));
+        total += count;
+        for (((mean, squares), part_mean), part_squares) in
+            mean.iter_mut().zip(&mut squares).zip(part_mean).zip(part_squares)
+        {
+            let delta = part_mean.to_f64() - *mean;
+            *mean += delta * share;
+            *squares += part_squares.to_f64() + delta * delta * weight;
+        }
+    }
+    Moments { mean, var: squares.into_iter().map(|sum| sum / total).collect() }
+}
+
+pub(super) fn normalise<T: Float>(x: &[T], gamma: &[T], beta: &[T], moments: &Moments, eps: f64) -> Vec<T> {
+    let channels = gamma.len();
+    let mean: Vec<T> = moments.mean.iter().map(|&mean| T::from_f64(mean)).collect();
+    let scale = gamma.iter().zip(&moments.var).map(|(gamma, var)| T::from_f64(gamma.to_f64() / (var + eps).sqrt()));
+    let scale: Vec<T> = scale.collect();
+    let mut y = vec![T::zero(); x.len()];
+    for_rows(
+        &mut y,
+        channels,
+        task_rows(channels),
+        #[inline(always)]
+        |first, y| {
+            for (y, x) in y.chunks_exact_mut(channels).zip(x[first * channels..].chunks_exact(channels)) {
+                for ((((y, &x), &mean), &scale), &beta) in y.iter_mut().zip(x).zip(&mean).zip(&scale).zip(beta) {
+                    *y = (x - mean) * scale + beta;
+                }
+            }
+        },
+    );
+    y
+}
+
+/// Sums over all rows, per channel.
+pub(super) struct Sums {
+    /// Of the gradient: the gradient of beta.
+    pub(super) plain: Vec<f64>,
+    /// Of the gradient times the normalised input: the gradient of gamma.
+    pub(super) scaled: Vec<f64>,
+}
+
+pub(super) fn sums<T: Float>(x: &[T], grad: &[T], moments: &Moments, rstd: &[f64]) -> Sums {
+    let channels = rstd.len();
+    let mean: Vec<T> = moments.mean.iter().map(|&mean| T::from_f64(mean)).collect();
+    let parts = per_task(
+        x.len(),
+        channels,
+        #[inline(always)]
+        |range| {
+            let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+            for (x, grad) in x[range.clone()].chunks_exact(channels).zip(grad[range].chunks_exact(channels)) {
+                let values = x.iter().zip(grad).zip(&mean);
+                for (((&x, &grad), &mean), (plain, scaled)) in values.zip(plain.iter_mut().zip(&mut scaled)) {
+                    *plain += grad;
+                    *scaled += grad * (x - mean);
+                }
+            }
+            (plain, scaled)
+        },
+    );
+    let mut sums = Sums { plain: vec![0.0; channels], scaled: vec![0.0; channels] };
+    for (plain, scaled) in parts {
+        sums.plain.iter_mut().zip(plain).for_each(|(sum, part)| *sum += part.to_f64());
+        sums.scaled.iter_mut().zip(scaled).for_each(|(sum, part)| *sum += part.to_f64());
+    }
+    sums.scaled.iter_mut().zip(rstd).for_each(|(sum, rstd)| *sum *= rstd);
+    sums
+}
+
+/// `gamma * rstd * (grad - mean(grad) - normalised * mean(grad * normalised))`; the two means, which come of the
+/// statistics' own dependence on x, are left out where the statistics were given (`sums` is `None`).
+pub(super) fn input_gradient<T: Float>(
+    x: &[T],
+    gamma: &[T],
+    grad: &[T],
+    moments: &Moments,
+    rstd: &[f64],
+    sums: Option<&Sums>,
+) -> Vec<T> {
+    let channels = gamma.len();
+    let count = (x.len() / channels) as f64;
+    let scale: Vec<f64> = gamma.iter().zip(rstd).map(|(gamma, rstd)| gamma.to_f64() * rstd).collect();
+    let typed = |of: &dyn Fn(usize) -> f64| -> Vec<T> { (0..channels).map(|c| T::from_f64(of(c))).collect() };
+    let factor = typed(&|c| scale[c]);
+    let mut dx = vec![T::zero(); x.len()];
+    let Some(sums) = sums else {
+        for_rows(
+            &mut dx,
+            channels,
+            task_rows(channels),
+            #[inline(always)]
+            |first, dx| {
+                for (dx, grad) in dx.chunks_exact_mut(channels).zip(grad[first * channels..].chunks_exact(channels)) {
+                    for ((dx, &grad), &factor) in dx.iter_mut().zip(grad).zip(&factor) {
+                        *dx = grad * factor;
+                    }
+                }
+            },
+        );
+        return dx;
+    };
+    let mean = typed(&|c| moments.mean[c]);
+    let shift = typed(&|c| -scale[c] * sums.plain[c] / count);
+    let slope = typed(&|c| -scale[c] * sums.scaled[c] * rstd[c] / count);
+    for_rows(
+        &mut dx,
+        channels,
+        task_rows(channels),
+        #[inline(always)]
+        |first, dx| {
+            let rows =
+                x[first * channels..].chunks_exact(channels).zip(grad[first * channels..].chunks_exact(channels));
+            for (dx, (x, grad)) in dx.chunks_exact_mut(channels).zip(rows) {
+                let values = dx.iter_mut().zip(x).zip(grad);
+                let constants = mean.iter().zip(&factor).zip(shift.iter().zip(&slope));
+                for (((dx, &x), &grad), ((&mean, &factor), (&shift, &slope))) in values.zip(constants) {
+                    *dx = grad * factor + (x - mean) * slope + shift;
+                }
+            }
+        },
+    );
+    dx
+}

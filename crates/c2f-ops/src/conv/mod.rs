@@ -1,0 +1,119 @@
+//! 2-d convolution: dense, grouped and depthwise, with its gradients.
+
+mod composed;
+mod dense;
+mod depthwise;
+mod geometry;
+mod im2col;
+mod matmul;
+mod op;
+
+use candle_core::Tensor;
+
+use crate::{Format, Result};
+use geometry::Geometry;
+
+/// Zeros around a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same on all four sides.
+    pub fn uniform(p: usize) -> Self {
+        Self::symmetric(p, p)
+    }
+
+    /// `vertical` above and below, `horizontal` left and right.
+    pub fn symmetric(vertical: usize, horizontal: usize) -> Self {
+        Self { top: vertical, bottom: vertical, left: horizontal, right: horizontal }
+    }
+
+    /// TensorFlow's SAME, all arguments being (height, width): the output has ceil(input / stride) rows and columns,
+    /// and where the padding is odd, the extra zeros lie below and on the right (timm `layers/padding.py`, `pad_same`).
+    pub fn same(
+        input: (usize, usize),
+        kernel: (usize, usize),
+        stride: (usize, usize),
+        dilation: (usize, usize),
+    ) -> Self {
+        let total = |input: usize, kernel: usize, stride: usize, dilation: usize| {
+            let steps = input.div_ceil(stride.max(1)).saturating_sub(1);
+            (steps * stride + dilation * kernel.saturating_sub(1) + 1).saturating_sub(input)
+        };
+        let vertical = total(input.0, kernel.0, stride.0, dilation.0);
+        let horizontal = total(input.1, kernel.1, stride.1, dilation.1);
+        Self {
+            top: vertical / 2,
+            bottom: vertical - vertical / 2,
+            left: horizontal / 2,
+            right: horizontal - horizontal / 2,
+        }
+    }
+}
+
+/// Settings of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dConfig {
+    /// Vertical and horizontal step.
+    pub stride: (usize, usize),
+    /// Vertical and horizontal distance between the taps of the kernel.
+    pub dilation: (usize, usize),
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Groups of channels that don't see each other.
+    pub groups: usize,
+}
+
+impl Default for Conv2dConfig {
+    fn default() -> Self {
+        Self { stride: (1, 1), dilation: (1, 1), padding: Padding::default(), groups: 1 }
+    }
+}
+
+/// 2-d cross-correlation as in PyTorch's `conv2d`, with gradients for all three tensors.
+///
+/// `x` is a batch of maps of `format` with I channels, `weight` is (O, I / groups, kh, kw) in either format, `bias` is
+/// (O). The result has `format` and O channels, each side being
+/// `(input + padding - dilation * (kernel - 1) - 1) / stride + 1`. On the CPU the types are f32 and f64, and neither
+/// values nor gradients depend on the number of threads.
+///
+/// # Errors
+/// If the shapes don't agree, the groups don't divide the channels, the kernel is larger than the padded input, a
+/// stride, dilation or group is zero, or candle fails.
+pub fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    config: &Conv2dConfig,
+    format: Format,
+) -> Result<Tensor> {
+    let geometry = Geometry::new(format.dims(x)?, weight, bias, config)?;
+    let y = if x.device().is_cpu() {
+        // The kernels are written for channels-last.
+        let last = match format {
+            Format::ChannelsFirst => &Format::ChannelsLast.from_nchw(x)?,
+            Format::ChannelsLast => x,
+        };
+        let y = op::conv2d(last, weight, geometry)?;
+        match format {
+            Format::ChannelsFirst => Format::ChannelsLast.to_nchw(&y)?,
+            Format::ChannelsLast => y,
+        }
+    } else {
+        format.from_nchw(&composed::conv2d(&format.to_nchw(x)?, weight, &geometry)?)?
+    };
+    match (bias, format) {
+        (None, _) => Ok(y),
+        (Some(bias), Format::ChannelsLast) => Ok(y.broadcast_add(bias)?),
+        (Some(bias), Format::ChannelsFirst) => Ok(y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?),
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![allow(clippy::inline_always, reason = "kernels must be compiled with their caller's vector instructions")]
+
+mod activation;
+mod batch_norm;
+pub mod conv;
+mod error;
+mod format;
+mod grid_sample;
+mod kernel;
+mod memory;
+pub mod nn;
+mod pool;
+mod resize;
+mod separable;
+
+pub use activation::{relu, relu6};
+pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
+pub use conv::{Conv2dConfig, Padding, conv2d};
+pub use error::{Error, Result};
+pub use format::Format;
+pub use grid_sample::{GridPadding, affine_grid, grid_sample};
+pub use memory::keep_freed_memory;
+pub use pool::{PoolConfig, avg_pool2d, global_avg_pool, max_pool2d};
+pub use resize::resize_bilinear;

@@ -1,0 +1,84 @@
+//! The BatchNorm layer.
+
+use candle_core::{Tensor, Var};
+
+use super::{Init, NormMode, Params, Pass};
+use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train};
+
+/// Batch normalisation with one or two sets of running statistics (a set of its own for each kind of picture, as in
+/// AdvProp, Xie et al. 2020, section 3.2).
+#[derive(Clone, Debug)]
+pub struct BatchNorm2d {
+    weight: Var,
+    bias: Var,
+    running: Vec<Running>,
+    eps: f64,
+    momentum: f64,
+    format: Format,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    mean: Var,
+    var: Var,
+}
+
+impl BatchNorm2d {
+    /// Makes `weight`, `bias`, `running_mean` and `running_var`, and for a second set of statistics `fine_running_mean`
+    /// and `fine_running_var`. `momentum` is the share of the batch in the running statistics (PyTorch's convention).
+    ///
+    /// # Errors
+    /// If a parameter of that name exists with another shape.
+    pub fn new(params: &Params, channels: usize, eps: f64, momentum: f64) -> Result<Self> {
+        let running = ["", "fine_"][..params.statistics().clamp(1, 2)].iter().map(|set| {
+            Ok(Running {
+                mean: params.buffer(&format!("{set}running_mean"), channels, 0.0)?,
+                var: params.buffer(&format!("{set}running_var"), channels, 1.0)?,
+            })
+        });
+        Ok(Self {
+            weight: params.parameter("weight", channels, Init::Constant(1.0))?,
+            bias: params.parameter("bias", channels, Init::Constant(0.0))?,
+            running: running.collect::<Result<_>>()?,
+            eps,
+            momentum,
+            format: params.format(),
+        })
+    }
+
+    /// Maps to maps of the same shape. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
+    ///
+    /// # Errors
+    /// If the input doesn't have the layer's channels, or the layer hasn't that set of statistics.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let running = self.running.get(pass.statistics).ok_or_else(|| Error::Config {
+            op: "batch_norm",
+            message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
+        })?;
+        let (weight, bias) = match pass.norm {
+            NormMode::Frozen => (self.weight.as_detached_tensor(), self.bias.as_detached_tensor()),
+            NormMode::Train | NormMode::Eval => (pass.weight(&self.weight), pass.weight(&self.bias)),
+        };
+        if pass.norm == NormMode::Train {
+            let (y, stats) = batch_norm_train(x, &weight, &bias, self.eps, self.format)?;
+            running.follow(&stats, self.momentum)?;
+            Ok(y)
+        } else {
+            let (mean, var) = (running.mean.as_detached_tensor(), running.var.as_detached_tensor());
+            batch_norm_eval(x, &weight, &bias, &mean, &var, self.eps, self.format)
+        }
+    }
+}
+
+impl Running {
+    /// Exponential moving average, of the unbiased variance, as in PyTorch.
+    fn follow(&self, stats: &BatchStats, momentum: f64) -> Result<()> {
+        let unbias = stats.count as f64 / (stats.count.max(2) - 1) as f64;
+        let mix = |old: &Var, new: &Tensor, factor: f64| -> Result<()> {
+            let kept = old.as_detached_tensor().affine(1.0 - momentum, 0.0)?;
+            Ok(old.set(&(kept + new.affine(momentum * factor, 0.0)?)?)?)
+        };
+        mix(&self.mean, &stats.mean, 1.0)?;
+        mix(&self.var, &stats.var, unbias)
+    }
+}

@@ -1,0 +1,90 @@
+//! The convolution layer.
+
+use candle_core::{Tensor, Var};
+
+use super::{Init, Params, Pass};
+use crate::{Conv2dConfig, Format, Padding, Result, conv2d};
+
+/// How the padding of a convolution is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvPadding {
+    /// As given.
+    Explicit(Padding),
+    /// TensorFlow's SAME: from the size of the input, with the odd zero below and to the right.
+    Same,
+}
+
+/// A 2-d convolution, its weight being (O, I / groups, kh, kw) as in PyTorch.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    weight: Var,
+    bias: Option<Var>,
+    config: Conv2dConfig,
+    padding: ConvPadding,
+    format: Format,
+}
+
+/// What a [`Conv2d`] is made from, besides its channels and kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dOptions {
+    /// Step, the same in both directions.
+    pub stride: usize,
+    /// Padding rule.
+    pub padding: ConvPadding,
+    /// Groups of channels.
+    pub groups: usize,
+    /// Whether a bias, starting at zero, is added.
+    pub bias: bool,
+    /// Initial values of the weight.
+    pub init: Init,
+}
+
+impl Default for Conv2dOptions {
+    fn default() -> Self {
+        Self {
+            stride: 1,
+            padding: ConvPadding::Explicit(Padding::default()),
+            groups: 1,
+            bias: false,
+            init: Init::TORCH,
+        }
+    }
+}
+
+impl Conv2d {
+    /// Makes `weight` and, if asked for, `bias`.
+    ///
+    /// # Errors
+    /// If a parameter of that name exists with another shape.
+    pub fn new(
+        params: &Params,
+        inputs: usize,
+        outputs: usize,
+        kernel: (usize, usize),
+        options: Conv2dOptions,
+    ) -> Result<Self> {
+        let Conv2dOptions { stride, padding, groups, bias, init } = options;
+        let weight = params.parameter("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
+        let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
+        let config = Conv2dConfig { stride: (stride, stride), groups, ..Conv2dConfig::default() };
+        Ok(Self { weight, bias, config, padding, format: params.format() })
+    }
+
+    /// Maps to maps, in the format of the [`Params`] that the layer was made from.
+    ///
+    /// # Errors
+    /// If the input doesn't have the layer's channels, or is smaller than the kernel.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let padding = match self.padding {
+            ConvPadding::Explicit(padding) => padding,
+            ConvPadding::Same => {
+                let (_, _, h, w) = self.format.dims(x)?;
+                let (_, _, kh, kw) = self.weight.dims4()?;
+                Padding::same((h, w), (kh, kw), self.config.stride, self.config.dilation)
+            }
+        };
+        let bias = self.bias.as_ref().map(|bias| pass.weight(bias));
+        let config = Conv2dConfig { padding, ..self.config };
+        conv2d(x, &pass.weight(&self.weight), bias.as_ref(), &config, self.format)
+    }
+}

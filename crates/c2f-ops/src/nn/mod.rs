@@ -1,0 +1,18 @@
+//! Layers: the operations with their parameters.
+//!
+//! A layer is made from a [`Params`], which names, initialises and keeps its variables, and is run with a [`Pass`],
+//! which says how BatchNorm behaves and whether the weights take part in the gradient. Nothing is global.
+
+mod batch_norm;
+mod conv;
+mod init;
+mod linear;
+mod params;
+mod pass;
+
+pub use batch_norm::BatchNorm2d;
+pub use conv::{Conv2d, Conv2dOptions, ConvPadding};
+pub use init::Init;
+pub use linear::Linear;
+pub use params::{Entry, Kind, Params};
+pub use pass::{NormMode, Pass, Weights};

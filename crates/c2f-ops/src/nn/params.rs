@@ -1,0 +1,169 @@
+//! The named variables of a network.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Shape, Var};
+
+use super::Init;
+use crate::{Error, Format, Result};
+
+/// Whether the optimiser changes a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Trained.
+    Parameter,
+    /// State that is saved but not trained, such as BatchNorm's running statistics.
+    Buffer,
+}
+
+/// A variable with its full, dotted name.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// For instance `backbone.layer1.0.conv1.weight`.
+    pub name: String,
+    /// The variable; a clone shares its storage.
+    pub var: Var,
+    /// Trained or not.
+    pub kind: Kind,
+}
+
+/// A view, under a name prefix, of the store that keeps the variables of a network. Clones share the store.
+#[derive(Clone, Debug)]
+pub struct Params {
+    store: Arc<Mutex<BTreeMap<String, (Var, Kind)>>>,
+    prefix: String,
+    device: Device,
+    dtype: DType,
+    seed: u64,
+    statistics: usize,
+}
+
+impl Params {
+    /// An empty store. `seed` decides every initial value.
+    pub fn new(device: &Device, dtype: DType, seed: u64) -> Self {
+        Self { store: Arc::default(), prefix: String::new(), device: device.clone(), dtype, seed, statistics: 1 }
+    }
+
+    /// The view under `name`: `params.at("layer1").at(0)` names its variables `layer1.0.*`.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        Self { prefix: self.full(&name.to_string()), ..self.clone() }
+    }
+
+    /// The same view, whose BatchNorm layers keep `sets` sets of running statistics (1 or 2): with 2, a network that looks
+    /// twice normalises each kind of picture by its own.
+    #[must_use]
+    pub fn with_statistics(&self, sets: usize) -> Self {
+        Self { statistics: sets, ..self.clone() }
+    }
+
+    /// A trained variable; an existing one of that name is shared.
+    ///
+    /// # Errors
+    /// If the name exists with another shape, or the initialiser doesn't fit the shape.
+    pub fn parameter(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
+        self.variable(name, shape.into(), init, Kind::Parameter)
+    }
+
+    /// A variable that is saved but not trained.
+    ///
+    /// # Errors
+    /// If the name exists with another shape.
+    pub fn buffer(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Var> {
+        self.variable(name, shape.into(), Init::Constant(value), Kind::Buffer)
+    }
+
+    fn variable(&self, name: &str, shape: Shape, init: Init, kind: Kind) -> Result<Var> {
+        let name = self.full(name);
+        let mut store = self.lock();
+        if let Some((var, _)) = store.get(&name) {
+            if var.shape() == &shape {
+                return Ok(var.clone());
+            }
+            let (existing, asked) = (var.dims().to_vec(), shape.into_dims());
+            return Err(Error::Parameter { name, existing, asked });
+        }
+        let var = Var::from_tensor(&init.draw(&name, &shape, self.seed, self.dtype, &self.device)?)?;
+        store.insert(name, (var.clone(), kind));
+        Ok(var)
+    }
+
+    /// The variables under this view's prefix, sorted by their full names.
+    pub fn entries(&self) -> Vec<Entry> {
+        let inside = |name: &str| {
+            self.prefix.is_empty() || name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let store = self.lock();
+        let entries = store.iter().filter(|(name, _)| inside(name));
+        entries.map(|(name, (var, kind))| Entry { name: name.clone(), var: var.clone(), kind: *kind }).collect()
+    }
+
+    /// The variable of that full name.
+    pub fn get(&self, full_name: &str) -> Option<Entry> {
+        let store = self.lock();
+        let (var, kind) = store.get(full_name)?;
+        Some(Entry { name: full_name.to_owned(), var: var.clone(), kind: *kind })
+    }
+
+    /// The prefix of this view, without a trailing dot; empty at the root.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where the variables live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Type of the variables.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The format that layers work in on this device.
+    pub fn format(&self) -> Format {
+        Format::native(&self.device)
+    }
+
+    /// How many sets of running statistics BatchNorm layers keep.
+    pub fn statistics(&self) -> usize {
+        self.statistics
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    // A panic elsewhere can't leave the map half-changed: an insertion is its only change.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Var, Kind)>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sorted_and_scoped() {
+        let root = Params::new(&Device::Cpu, DType::F32, 0);
+        root.at("b").at(1).parameter("weight", 3, Init::Constant(1.0)).unwrap();
+        root.at("a").buffer("mean", 2, 0.0).unwrap();
+        root.at("bb").buffer("mean", 2, 0.0).unwrap();
+        let names = |p: &Params| p.entries().into_iter().map(|e| e.name).collect::<Vec<_>>();
+        assert_eq!(names(&root), ["a.mean", "b.1.weight", "bb.mean"]);
+        assert_eq!(names(&root.at("b")), ["b.1.weight"]);
+    }
+
+    #[test]
+    fn a_name_is_one_variable_of_one_shape() {
+        let root = Params::new(&Device::Cpu, DType::F32, 0);
+        let first = root.parameter("w", (2, 2), Init::Constant(1.0)).unwrap();
+        let again = root.parameter("w", (2, 2), Init::Constant(5.0)).unwrap();
+        assert_eq!(first.id(), again.id());
+        let error = root.parameter("w", (2, 3), Init::Constant(1.0)).unwrap_err();
+        assert!(error.to_string().contains("[2, 2]"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! Layers.
+
+mod common;
+
+use c2f_ops::Format;
+use c2f_ops::nn::{BatchNorm2d, Init, Linear, NormMode, Params, Pass, Weights};
+use candle_core::{DType, Device, Tensor};
+use common::{assert_close, fixture, random, values};
+
+const EPS: f64 = 1e-3;
+
+fn layer(params: &Params) -> BatchNorm2d {
+    BatchNorm2d::new(params, 4, EPS, 0.1).unwrap()
+}
+
+fn value(params: &Params, name: &str) -> Tensor {
+    params.get(name).unwrap().var.as_detached_tensor()
+}
+
+#[test]
+fn running_statistics_follow_as_pytorchs() {
+    let expected = fixture("batch_norm");
+    let params = Params::new(&Device::Cpu, DType::F32, 0);
+    let norm = layer(&params);
+    let native = |name: &str| Format::native(&Device::Cpu).from_nchw(&expected[name]).unwrap();
+    norm.forward(&native("x"), &Pass::train()).unwrap();
+    norm.forward(&native("direction"), &Pass::train()).unwrap();
+    assert_close("mean", &value(&params, "running_mean"), &expected["layer.mean"], 1e-6);
+    assert_close("var", &value(&params, "running_var"), &expected["layer.var"], 1e-6);
+
+    let y = norm.forward(&native("x"), &Pass::eval()).unwrap();
+    assert_close("output", &Format::native(&Device::Cpu).to_nchw(&y).unwrap(), &expected["layer.y"], 1e-5);
+    assert_close("mean after prediction", &value(&params, "running_mean"), &expected["layer.mean"], 1e-6);
+}
+
+#[test]
+fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let norm = layer(&params);
+    let input = params.parameter("input", (2, 3, 3, 4), Init::Normal { std: 1.0 }).unwrap();
+    norm.forward(&random((2, 3, 3, 4), 1), &Pass::train()).unwrap();
+    let (mean, var) = (value(&params, "running_mean").copy().unwrap(), value(&params, "running_var").copy().unwrap());
+
+    let y = norm.forward(input.as_tensor(), &Pass::frozen()).unwrap();
+    assert_close("output", &y, &norm.forward(&input.as_detached_tensor(), &Pass::eval()).unwrap(), 0.0);
+    let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    assert!(gradients.get(&input).is_some());
+    for name in ["weight", "bias"] {
+        assert!(gradients.get(&params.get(name).unwrap().var).is_none(), "{name} has a gradient");
+    }
+    assert_close("mean", &value(&params, "running_mean"), &mean, 0.0);
+    assert_close("var", &value(&params, "running_var"), &var, 0.0);
+}
+
+#[test]
+fn each_set_of_statistics_moves_alone() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0).with_statistics(2);
+    let norm = layer(&params);
+    let x = (random((2, 3, 3, 4), 1) + 5.0).unwrap();
+    norm.forward(&x, &Pass::train().with_statistics(1)).unwrap();
+    assert_eq!(values(&value(&params, "running_mean")), [0.0; 4]);
+    assert_eq!(values(&value(&params, "running_var")), [1.0; 4]);
+    assert!(values(&value(&params, "fine_running_mean")).iter().all(|mean| (0.4..0.6).contains(mean)));
+    let coarse = norm.forward(&x, &Pass::eval()).unwrap();
+    let fine = norm.forward(&x, &Pass::eval().with_statistics(1)).unwrap();
+    assert!(values(&(coarse - fine).unwrap()).iter().all(|difference| difference.abs() > 0.1));
+}
+
+#[test]
+fn a_set_that_is_not_there_is_an_error() {
+    let norm = layer(&Params::new(&Device::Cpu, DType::F64, 0));
+    let error = norm.forward(&random((2, 3, 3, 4), 1), &Pass::eval().with_statistics(1)).unwrap_err();
+    assert!(error.to_string().contains("statistics 1 of 1"), "{error}");
+}
+
+#[test]
+fn detached_weights_get_no_gradient_but_pass_it_on() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let linear = Linear::new(&params, 3, 2, true, Init::TORCH).unwrap();
+    let input = params.parameter("input", (4, 3), Init::Normal { std: 1.0 }).unwrap();
+    let pass = Pass { norm: NormMode::Train, weights: Weights::Detached, statistics: 0 };
+    let gradients = linear.forward(input.as_tensor(), &pass).unwrap().sum_all().unwrap().backward().unwrap();
+    assert!(gradients.get(&input).is_some());
+    assert!(gradients.get(&params.get("weight").unwrap().var).is_none());
+    let gradients = linear.forward(input.as_tensor(), &Pass::train()).unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(values(gradients.get(&params.get("bias").unwrap().var).unwrap()), [4.0, 4.0]);
+}

@@ -1,0 +1,207 @@
+//! Checkpoints: one safetensors file that is enough to resume, evaluate and predict.
+//!
+//! Variables have their full names; the optimiser's state is under `optimizer.`, the averages under `ema.`. The
+//! metadata hold the format's version, the recipe and the progress as TOML, and the classes as JSON. (Not the progress:
+//! serde_json reads a number to within its last bit, and a resumed run compares accuracies.)
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use c2f_ops::nn::Params;
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, View};
+
+use crate::engine::Progress;
+use crate::{Error, Network, Recipe, Result, atomic};
+
+const FORMAT: &str = "c2f-checkpoint";
+const VERSION: &str = "1";
+const OPTIMIZER: &str = "optimizer.";
+const EMA: &str = "ema.";
+
+/// What a checkpoint holds.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The recipe of the run.
+    pub recipe: Recipe,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// How far the run was.
+    pub progress: Progress,
+    /// Variables by full name.
+    pub weights: BTreeMap<String, Tensor>,
+    /// State of the optimiser; empty in a checkpoint for evaluation only.
+    pub optimizer: BTreeMap<String, Tensor>,
+    /// Averages of the variables; empty without a moving average.
+    pub ema: BTreeMap<String, Tensor>,
+}
+
+/// `checkpoints/last.safetensors` of a run's folder: what `--resume` goes on from.
+pub fn last_path(run: &Path) -> PathBuf {
+    run.join("checkpoints/last.safetensors")
+}
+
+/// `checkpoints/best.safetensors` of a run's folder: what evaluation takes.
+pub fn best_path(run: &Path) -> PathBuf {
+    run.join("checkpoints/best.safetensors")
+}
+
+/// Reads a network from a checkpoint, or from the best one of a run's folder. Where the checkpoint has averages of the
+/// weights, they are what is read.
+///
+/// # Errors
+/// If there is no such file, it is cut off, is no checkpoint of c2f, or its tensors don't fit its recipe and classes.
+pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
+    let file = if path.is_dir() { best_path(path) } else { path.to_owned() };
+    if path.is_dir() && !file.exists() {
+        return Err(Error::checkpoint(&file, "the run's folder has none yet: no epoch was finished"));
+    }
+    let checkpoint = Checkpoint::read(&file)?;
+    let mut network = Network::new(&checkpoint.recipe, checkpoint.classes.clone(), device)?;
+    let weights = if checkpoint.ema.is_empty() { &checkpoint.weights } else { &checkpoint.ema };
+    restore(&file, weights, &network.params)?;
+    network.stage = checkpoint.progress.stage(network.coarse_epochs());
+    Ok(network)
+}
+
+impl Checkpoint {
+    /// Writes a network, its progress and, for resuming, the states of the optimiser and the moving average. The old
+    /// file, if any, stays until the new one is complete on the disk.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write(
+        path: &Path,
+        network: &Network,
+        progress: &Progress,
+        optimizer: &BTreeMap<String, Tensor>,
+        ema: &BTreeMap<String, Tensor>,
+    ) -> Result<()> {
+        let mut tensors = Vec::new();
+        for entry in network.params.entries() {
+            tensors.push((entry.name, Floats::new(entry.var.as_tensor())?));
+        }
+        for (prefix, group) in [(OPTIMIZER, optimizer), (EMA, ema)] {
+            for (name, tensor) in group {
+                tensors.push((format!("{prefix}{name}"), Floats::new(tensor)?));
+            }
+        }
+        let metadata = HashMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("version".to_owned(), VERSION.to_owned()),
+            ("recipe".to_owned(), network.recipe.to_toml()),
+            ("classes".to_owned(), serde_json::Value::from(network.classes.clone()).to_string()),
+            ("progress".to_owned(), toml::to_string(progress).map_err(|e| Error::checkpoint(path, e.to_string()))?),
+        ]);
+        let bytes =
+            safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))?;
+        atomic::write(path, &bytes)
+    }
+
+    /// Reads a checkpoint, on the CPU.
+    ///
+    /// # Errors
+    /// If there is no such file, it is cut off, or is no checkpoint of c2f.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+        let broken = |e: safetensors::SafeTensorError| {
+            Error::checkpoint(path, format!("cut off, damaged or no safetensors file ({e})"))
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        if metadata.get("format").map(String::as_str) != Some(FORMAT) {
+            return Err(Error::checkpoint(path, "a safetensors file, but no checkpoint of c2f-train"));
+        }
+        let version = metadata.get("version").map_or("none", String::as_str);
+        if version != VERSION {
+            return Err(Error::checkpoint(path, format!("format version {version}, expected {VERSION}")));
+        }
+        let field =
+            |name: &str| metadata.get(name).ok_or_else(|| Error::checkpoint(path, format!("its metadata lack {name}")));
+        let recipe = Recipe::from_toml(&path.display().to_string(), field("recipe")?)?;
+        let unreadable =
+            |name: &str, e: &dyn std::fmt::Display| Error::checkpoint(path, format!("its {name} can't be read: {e}"));
+        let classes = serde_json::from_str(field("classes")?).map_err(|e| unreadable("classes", &e))?;
+        let progress =
+            toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
+        let (mut weights, mut optimizer, mut ema) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, view) in SafeTensors::deserialize(&bytes).map_err(broken)?.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(Error::checkpoint(path, format!("{name} is {:?}, expected F32", view.dtype())));
+            }
+            let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let tensor = Tensor::from_vec(values, view.shape(), &Device::Cpu)?;
+            if let Some(name) = name.strip_prefix(OPTIMIZER) {
+                optimizer.insert(name.to_owned(), tensor);
+            } else if let Some(name) = name.strip_prefix(EMA) {
+                ema.insert(name.to_owned(), tensor);
+            } else {
+                weights.insert(name, tensor);
+            }
+        }
+        Ok(Self { recipe, classes, progress, weights, optimizer, ema })
+    }
+}
+
+/// Puts saved tensors into the variables of their names.
+///
+/// # Errors
+/// If the names or shapes aren't exactly those of the variables; names the first difference.
+pub fn restore(path: &Path, weights: &BTreeMap<String, Tensor>, params: &Params) -> Result<()> {
+    let entries = params.entries();
+    for entry in &entries {
+        let tensor = weights
+            .get(&entry.name)
+            .ok_or_else(|| Error::checkpoint(path, format!("it lacks the tensor {}", entry.name)))?;
+        if tensor.dims() != entry.var.dims() {
+            return Err(Error::checkpoint(
+                path,
+                format!(
+                    "{} has shape {:?}, but its recipe and classes need {:?}",
+                    entry.name,
+                    tensor.dims(),
+                    entry.var.dims()
+                ),
+            ));
+        }
+    }
+    if let Some(name) = weights.keys().find(|name| params.get(name).is_none()) {
+        return Err(Error::checkpoint(path, format!("its recipe has no use for the tensor {name}")));
+    }
+    for entry in &entries {
+        entry.var.set(&weights[&entry.name].to_device(params.device())?)?;
+    }
+    Ok(())
+}
+
+/// A tensor's values, little-endian.
+struct Floats {
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Floats {
+    fn new(tensor: &Tensor) -> Result<Self> {
+        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(Self { shape: tensor.dims().to_vec(), bytes })
+    }
+}
+
+impl View for Floats {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        (&self.bytes).into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}

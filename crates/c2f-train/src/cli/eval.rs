@@ -1,0 +1,88 @@
+//! `c2f-train eval`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use c2f_data::Spec;
+use c2f_train::engine::relabel;
+use c2f_train::{Error, Evaluation};
+use serde::Serialize;
+
+use super::{device, percent, print, print_json};
+use crate::progress;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A checkpoint, or the folder of a run (then its best)
+    #[arg(long, value_name = "PATH")]
+    checkpoint: PathBuf,
+    /// The data set, `kind:path`; its classes are matched by name
+    #[arg(long, value_name = "SPEC")]
+    data: String,
+    /// Which of its splits
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    split: String,
+    /// One JSON value
+    #[arg(long)]
+    json: bool,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+/// Accuracies are shares in 0..1; what a method doesn't have is null.
+#[derive(Serialize)]
+struct Accuracy {
+    n: usize,
+    classes: usize,
+    top1: f64,
+    top5: f64,
+    top1_coarse: Option<f64>,
+    top1_fine: Option<f64>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let device = device(&args.device)?;
+    let spec: Spec = args.data.parse().map_err(Error::from)?;
+    let network = c2f_train::load_network(&args.checkpoint, &device)?;
+    let dataset = c2f_data::open(&spec).map_err(Error::from)?;
+    let samples = dataset.split(&args.split).map_err(Error::from)?;
+    let samples = relabel(samples, &dataset.classes, &network.classes)?;
+    let bar = progress::bar(&args.split, samples.len());
+    let evaluation = c2f_train::evaluate(&network, &samples, &mut |done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    for message in &evaluation.unreadable {
+        tracing::warn!("skipped {message}");
+    }
+    if args.json {
+        return print_json(&Accuracy::from(&evaluation));
+    }
+    print(&table(&evaluation, &args.split)?)
+}
+
+impl From<&Evaluation> for Accuracy {
+    fn from(e: &Evaluation) -> Self {
+        Self {
+            n: e.n,
+            classes: e.classes,
+            top1: e.top1,
+            top5: e.top5,
+            top1_coarse: e.top1_coarse,
+            top1_fine: e.top1_fine,
+        }
+    }
+}
+
+fn table(evaluation: &Evaluation, split: &str) -> Result<String> {
+    let mut text = format!("{} pictures of {split}, {} classes\n", evaluation.n, evaluation.classes);
+    let mut line = |label, share: Option<f64>| match share {
+        Some(share) => writeln!(text, "  {label:<20} {:>8}", percent(share)),
+        None => Ok(()),
+    };
+    line("top-1", Some(evaluation.top1))?;
+    line("top-1, coarse look", evaluation.top1_coarse)?;
+    line("top-1, second look", evaluation.top1_fine)?;
+    line("top-5", Some(evaluation.top5))?;
+    Ok(text)
+}

@@ -1,0 +1,163 @@
+//! The commands. Each has its arguments and its `run`; results go to stdout, everything else to stderr.
+
+mod bench;
+mod data;
+mod eval;
+mod predict;
+mod results;
+mod train;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use c2f_train::Error;
+use candle_core::Device;
+use clap::{Parser, Subcommand};
+
+use crate::progress;
+
+/// Train, evaluate and use fine-grained image classifiers that look twice.
+///
+/// Without a command it trains the recipe `quickstart` on pictures that it draws itself.
+#[derive(Parser)]
+#[command(name = "c2f-train", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network; writes a folder with checkpoints, metrics, a report and overlays
+    Train(train::Args),
+    /// Accuracy of a checkpoint on a data set, whose classes are matched by name
+    Eval(eval::Args),
+    /// The most probable classes of pictures
+    Predict(predict::Args),
+    /// Look at data sets
+    #[command(subcommand)]
+    Data(data::Command),
+    /// Speed and memory of training or inference on random pictures
+    Bench(bench::Args),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> Result<()> {
+    let cli = Cli::try_parse().unwrap_or_else(|error| exit_for(&error));
+    progress::log_to_stderr();
+    match cli.command {
+        None => train::run(&train::Args::default()),
+        Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Predict(args)) => predict::run(&args),
+        Some(Command::Data(command)) => data::run(&command),
+        Some(Command::Bench(args)) => bench::run(&args),
+    }
+}
+
+/// What was wrong with the command line in one line; help and version as they are.
+fn exit_for(error: &clap::Error) -> ! {
+    let is_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let wrong: Vec<_> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    eprintln!("{}; see --help", wrong.join(" "));
+    std::process::exit(2)
+}
+
+/// 2 where the command line or the recipe has to change, otherwise 1.
+pub fn exit_status(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.downcast_ref::<Error>().is_some_and(Error::is_usage)) { 2 } else { 1 }
+}
+
+/// The error and its causes without line breaks, without causes that it tells already, and without the backtrace that
+/// candle's errors carry where `RUST_BACKTRACE` is set.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = without_backtrace(&cause.to_string());
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+fn without_backtrace(text: &str) -> String {
+    let is_frame = |line: &str| line.split_once(": ").is_some_and(|(n, _)| n.parse::<u32>().is_ok());
+    let lines = text.lines().map(str::trim).take_while(|line| !is_frame(line)).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// An error of the command line.
+fn usage(message: impl Into<String>) -> anyhow::Error {
+    Error::Usage(message.into()).into()
+}
+
+/// Writes a result. A reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("stdout"),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(&serde_json::to_string(value)?)
+}
+
+/// `cpu`, `cuda` or `cuda:N`.
+fn device(name: &str) -> Result<Device> {
+    let number = match name.split_once(':') {
+        None if name == "cpu" => return Ok(Device::Cpu),
+        None if name == "cuda" => Some(0),
+        Some(("cuda", number)) => number.parse().ok(),
+        _ => None,
+    };
+    let number = number.ok_or_else(|| usage(format!("--device {name}: expected cpu, cuda or cuda:N")))?;
+    if !candle_core::utils::cuda_is_available() {
+        return Err(usage(format!("--device {name}: this program was built without CUDA (--features cuda)")));
+    }
+    Device::new_cuda(number).with_context(|| format!("--device {name}"))
+}
+
+/// A share as per cent, for reading.
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_one_line_without_a_backtrace() {
+        let error = anyhow::anyhow!("shape mismatch\n  in conv2d\n\n   0: candle_core::Error::bt\n   1: main");
+        assert_eq!(one_line(&error.context("bench")), "bench: shape mismatch in conv2d");
+        // The library's errors repeat their source.
+        let error = c2f_train::load_network(std::path::Path::new("/no/such"), &Device::Cpu).err().unwrap();
+        assert_eq!(one_line(&error.into()).matches("No such file").count(), 1);
+    }
+
+    #[test]
+    fn devices_by_name() {
+        assert!(device("cpu").unwrap().is_cpu());
+        for wrong in ["gpu", "cpu:1", "cuda:", "cuda:x", ""] {
+            assert_eq!(exit_status(&device(wrong).unwrap_err()), 2, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,174 @@
+//! `c2f-train predict`.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use c2f_train::overlay::{self, Explanation, Picture};
+use serde::Serialize;
+
+use super::{device, percent, print, print_json};
+use crate::progress;
+
+/// Pictures that go through the network together.
+const BATCH: usize = 16;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A checkpoint, or the folder of a run (then its best)
+    #[arg(long, value_name = "PATH")]
+    checkpoint: PathBuf,
+    /// How many classes for each picture
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: u32,
+    /// One JSON value
+    #[arg(long)]
+    json: bool,
+    /// For each picture, write one that shows its attention and its region map into this folder
+    #[arg(long, value_name = "DIR")]
+    overlay: Option<PathBuf>,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// The pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    image: String,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Predictions(Vec<Prediction>),
+    Error(String),
+}
+
+#[derive(Serialize)]
+struct Prediction {
+    class: String,
+    index: usize,
+    probability: f32,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let network = c2f_train::load_network(&args.checkpoint, &device(&args.device)?)?;
+    if let Some(folder) = &args.overlay {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let mut names = OverlayNames::new(args.overlay.as_deref(), &args.images);
+    let mut answers = Vec::with_capacity(args.images.len());
+    let bar = progress::bar("predict", args.images.len());
+    for files in args.images.chunks(BATCH) {
+        let decoded: Vec<_> = files.iter().map(|file| c2f_data::decode_file(file)).collect();
+        let pictures = files.iter().zip(&decoded).filter_map(|(file, image)| {
+            let image = image.as_ref().ok()?.clone();
+            Some(Picture { name: file.display().to_string(), image, truth: None })
+        });
+        let pictures: Vec<Picture> = pictures.collect();
+        // At least the classes that an overlay lists.
+        let mut explanations = overlay::explain(&network, &pictures, (args.top_k as usize).max(5))?.into_iter();
+        for (file, image) in files.iter().zip(decoded) {
+            let outcome = match image {
+                Ok(_) => {
+                    let explanation = explanations.next().context("a picture without a prediction")?;
+                    if let Some(folder) = &args.overlay {
+                        save_overlay(&explanation, &folder.join(names.unique(file)))?;
+                    }
+                    Outcome::Predictions(predictions(explanation, args.top_k as usize))
+                }
+                Err(error) => Outcome::Error(error.to_string()),
+            };
+            answers.push(Answer { image: file.display().to_string(), outcome });
+        }
+        bar.inc(files.len() as u64);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        print_json(&answers)?;
+    } else {
+        print(&list(&answers)?)?;
+    }
+    fail_if_unreadable(&answers)
+}
+
+fn predictions(explanation: Explanation, top: usize) -> Vec<Prediction> {
+    let guesses = explanation.guesses.into_iter().take(top);
+    guesses.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability }).collect()
+}
+
+fn save_overlay(explanation: &Explanation, path: &Path) -> Result<()> {
+    overlay::sheet(explanation).save(path).with_context(|| path.display().to_string())
+}
+
+/// Names of overlay files: the picture's own, with a number where that is taken by another overlay or a picture.
+struct OverlayNames(HashSet<String>);
+
+impl OverlayNames {
+    fn new(folder: Option<&Path>, pictures: &[PathBuf]) -> Self {
+        let folder = folder.and_then(|folder| folder.canonicalize().ok());
+        let inside = pictures.iter().filter_map(|picture| picture.canonicalize().ok());
+        let inside = inside.filter(|picture| folder.is_some() && picture.parent() == folder.as_deref());
+        Self(inside.filter_map(|picture| Some(picture.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn unique(&mut self, picture: &Path) -> String {
+        let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
+        let numbered = (2_u64..).map(|n| format!("{stem}-{n}.png"));
+        let names = std::iter::once(format!("{stem}.png")).chain(numbered);
+        names.into_iter().find(|name| self.0.insert(name.clone())).unwrap_or_default()
+    }
+}
+
+fn list(answers: &[Answer]) -> Result<String> {
+    let mut text = String::new();
+    for answer in answers {
+        // What is wrong with the others goes to stderr.
+        let Outcome::Predictions(predictions) = &answer.outcome else { continue };
+        writeln!(text, "{}", answer.image)?;
+        for p in predictions {
+            writeln!(text, "  {:>8}  {}", percent(p.probability.into()), p.class)?;
+        }
+    }
+    Ok(text)
+}
+
+fn fail_if_unreadable(answers: &[Answer]) -> Result<()> {
+    let errors: Vec<_> = answers
+        .iter()
+        .filter_map(|a| match &a.outcome {
+            Outcome::Error(error) => Some(error.as_str()),
+            Outcome::Predictions(_) => None,
+        })
+        .collect();
+    match errors.as_slice() {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        many => bail!("{} of {} pictures can't be read: {}", many.len(), answers.len(), many.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlays_never_overwrite_each_other() {
+        let mut names = OverlayNames::new(None, &[]);
+        let files = ["a/x.jpg", "b/x.png", "x-2.jpg", "c/x.gif", "y"];
+        let unique = files.map(|file| names.unique(Path::new(file)));
+        assert_eq!(unique, ["x.png", "x-2.png", "x-2-2.png", "x-3.png", "y.png"]);
+
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("x.png");
+        std::fs::write(&picture, b"precious").unwrap();
+        let mut names = OverlayNames::new(Some(folder.path()), std::slice::from_ref(&picture));
+        assert_eq!(names.unique(&picture), "x-2.png");
+    }
+}

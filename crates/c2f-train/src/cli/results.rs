@@ -1,0 +1,186 @@
+//! What a training run leaves: overlays, the report, and what it says on stdout.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use c2f_data::{Sample, Spec};
+use c2f_train::checkpoint::best_path;
+use c2f_train::overlay::{self, Explanation, Picture};
+use c2f_train::report::Report;
+use c2f_train::{EpochRecord, Error, Network, Recipe, Summary, TrainOptions};
+
+use super::{percent, print};
+use crate::progress;
+
+/// Pictures on the page, and in the folder of overlays.
+const SAMPLES: usize = 8;
+/// Wrong answers on the page.
+const MISTAKES: usize = 8;
+/// Classes that an overlay lists.
+const GUESSES: usize = 5;
+
+/// Writes overlays and report into the run's folder and prints the results. `split` is what the run was validated on.
+/// A run that was stopped isn't evaluated again, so its page lacks the mistakes.
+pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary, split: &str) -> Result<()> {
+    let run = &summary.output;
+    let spec: Spec = recipe.data.as_deref().unwrap_or_default().parse().map_err(Error::from)?;
+    let dataset = c2f_data::open(&spec).map_err(Error::from)?;
+    let pictures = dataset.split(split).map_err(Error::from)?;
+    let records = c2f_train::read_metrics(&run.join("metrics.jsonl"))?;
+    let mut shown = Shown::default();
+    if best_path(run).exists() {
+        let network = c2f_train::load_network(run, &options.device)?;
+        shown = Shown::of(&network, pictures, !summary.interrupted)?;
+        save_overlays(&shown.samples, &run.join("overlays"))?;
+    }
+    let notice = format!("This run was stopped. It goes on with: {}", resume_command(run));
+    let page = Report {
+        name: &run.display().to_string(),
+        data: &spec.to_string(),
+        classes: dataset.classes.len(),
+        pictures: pictures.len(),
+        recipe,
+        records: &records,
+        best: summary.best.as_ref(),
+        samples: &shown.samples,
+        mistakes: &shown.mistakes,
+        notice: summary.interrupted.then_some(&notice),
+    };
+    page.write(&run.join("report.html"))?;
+    let mut text = String::new();
+    match &summary.best {
+        Some(best) => {
+            let task = format!("{} pictures of {split}, {} classes", pictures.len(), dataset.classes.len());
+            write_results(&mut text, recipe, best, &task, dataset.classes.len(), run)?;
+        }
+        None => writeln!(text, "no epoch was finished")?,
+    }
+    if summary.interrupted {
+        writeln!(text, "\nstopped and saved; to go on:\n  {}", resume_command(run))?;
+    } else {
+        write_next(&mut text, &spec, run)?;
+    }
+    print(&text)
+}
+
+#[derive(Default)]
+struct Shown {
+    samples: Vec<Explanation>,
+    mistakes: Vec<Explanation>,
+}
+
+impl Shown {
+    /// Evenly spaced pictures and, if asked for, the most confident mistakes.
+    fn of(network: &Network, pictures: &[Sample], with_mistakes: bool) -> Result<Self> {
+        let count = SAMPLES.min(pictures.len());
+        let evenly = (0..count).map(|i| (2 * i + 1) * pictures.len() / (2 * count));
+        let samples = explain(network, &evenly.map(|i| &pictures[i]).collect::<Vec<_>>())?;
+        if !with_mistakes {
+            return Ok(Self { samples, mistakes: Vec::new() });
+        }
+        let bar = progress::bar("report", pictures.len());
+        let evaluation = c2f_train::evaluate(network, pictures, &mut |done, _| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        let mut wrong: Vec<_> = evaluation.rows.iter().filter(|row| row.predicted != row.label).collect();
+        wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        let wrong: Vec<_> = wrong.iter().take(MISTAKES).map(|row| &pictures[row.sample]).collect();
+        Ok(Self { samples, mistakes: explain(network, &wrong)? })
+    }
+}
+
+/// What the network made of the samples; those that can't be read are left out.
+fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
+    let picture = |sample: &&Sample| {
+        let image = c2f_data::decode(&sample.source).ok()?;
+        Some(Picture { name: sample.file.clone(), image, truth: Some(network.classes[sample.label].clone()) })
+    };
+    let pictures: Vec<Picture> = samples.iter().filter_map(picture).collect();
+    Ok(overlay::explain(network, &pictures, GUESSES)?)
+}
+
+fn save_overlays(explanations: &[Explanation], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (index, explanation) in explanations.iter().enumerate() {
+        let stem = Path::new(&explanation.name).file_stem().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!("{:02}-{stem}.png", index + 1));
+        overlay::sheet(explanation).save(&path).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn write_results(
+    text: &mut String,
+    recipe: &Recipe,
+    best: &EpochRecord,
+    task: &str,
+    classes: usize,
+    run: &Path,
+) -> Result<()> {
+    writeln!(text, "{} on {}: {task}", recipe.method, recipe.backbone)?;
+    let chance = percent(1.0 / classes as f64);
+    writeln!(
+        text,
+        "  {:<20} {:>8}   (chance: {chance}; best of {} epochs: {})",
+        "top-1",
+        percent(best.val_top1),
+        recipe.epochs,
+        best.epoch
+    )?;
+    let looks = [
+        ("top-1, coarse look", best.val_top1_coarse),
+        ("top-1, second look", best.val_top1_fine),
+        ("top-5", Some(best.val_top5)),
+    ];
+    for (label, share) in looks {
+        if let Some(share) = share {
+            writeln!(text, "  {label:<20} {:>8}", percent(share))?;
+        }
+    }
+    writeln!(text, "\ncheckpoint  {}", best_path(run).display())?;
+    writeln!(text, "report      {}", run.join("report.html").display())?;
+    writeln!(text, "overlays    {}", run.join("overlays").display())?;
+    Ok(())
+}
+
+/// Commands to go on with, as this program was called.
+fn write_next(text: &mut String, spec: &Spec, run: &Path) -> Result<()> {
+    let program = program();
+    let checkpoint = quoted(&run.display().to_string());
+    writeln!(text, "\nnext, for example")?;
+    writeln!(text, "  {program} eval --checkpoint {checkpoint} --data {}", quoted(&spec.to_string()))?;
+    writeln!(text, "  {program} predict --checkpoint {checkpoint} --overlay seen PICTURE.jpg")?;
+    writeln!(text, "  {program} train --data folder:PICTURES --weights tf_efficientnet_lite0.safetensors")?;
+    Ok(())
+}
+
+fn resume_command(run: &Path) -> String {
+    format!("{} train --resume --output {}", program(), quoted(&run.display().to_string()))
+}
+
+fn program() -> String {
+    quoted(&std::env::args().next().unwrap_or_else(|| "c2f-train".to_owned()))
+}
+
+/// The text as one word for a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("runs/a-1"), "runs/a-1");
+        assert_eq!(quoted("cub2010:birds?classes=30"), "'cub2010:birds?classes=30'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

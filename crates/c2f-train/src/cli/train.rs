@@ -1,0 +1,145 @@
+//! `c2f-train train`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use c2f_train::{Recipe, TrainOptions};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{device, results, usage};
+use crate::progress::TrainProgress;
+
+/// The default is the command without arguments.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// A built-in recipe or a TOML file; `default` with --data, otherwise `quickstart`
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// The data set, `kind:path`, such as `folder:pictures` or `cub2010:DIR?classes=30`
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    /// Pretrained weights of the backbone, .safetensors or .pth
+    #[arg(long, value_name = "FILE")]
+    weights: Option<String>,
+    /// Change a field of the recipe by its dotted name; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The run's folder [default: a new one in runs/]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Go on with the run in --output, with its recipe
+    #[arg(long)]
+    resume: bool,
+    /// cpu, cuda or cuda:N [default: cpu]
+    #[arg(long)]
+    device: Option<String>,
+    /// Decides initial weights, order and augmentation; the same as --set seed=N
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let device = device(args.device.as_deref().unwrap_or("cpu"))?;
+    let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
+    let options = TrainOptions { output, resume: args.resume, device, stop: stop_on_signals()? };
+    let mut progress = TrainProgress::default();
+    let summary = c2f_train::train(&recipe, &options, &mut |event| progress.show(event))?;
+    results::finish(&recipe, &options, &summary, progress.validation_split())
+}
+
+/// The first Ctrl-C or SIGTERM asks the training to save and stop; the second ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag still down.
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("signal handler")?;
+    }
+    Ok(stop)
+}
+
+fn new_run(args: &Args) -> Result<(Recipe, PathBuf)> {
+    let named = args.recipe.as_deref().unwrap_or(if args.data.is_some() { "default" } else { "quickstart" });
+    let recipe = with_settings(Recipe::load(named)?, args)?;
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => next_folder(Path::new("runs"), &run_name(args, &recipe)),
+    };
+    if output.join("config.toml").exists() {
+        return Err(usage(format!(
+            "{} holds a run: give --resume to go on with it, or another --output",
+            output.display()
+        )));
+    }
+    Ok((recipe, output))
+}
+
+/// The recipe of the run's folder. Settings that are given again must be the same, but for those that say where things are
+/// or how fast they are read.
+fn resumed_run(args: &Args) -> Result<(Recipe, PathBuf)> {
+    let output = args.output.clone().ok_or_else(|| usage("--resume needs --output, the folder of the run"))?;
+    let config = output.join("config.toml");
+    if !config.is_file() {
+        return Err(usage(format!("{}: no run to resume, {} is missing", output.display(), config.display())));
+    }
+    let recipe = Recipe::from_file(&config)?;
+    let asked = match &args.recipe {
+        Some(name) => Recipe::load(name)?,
+        None => recipe.clone(),
+    };
+    let asked = with_settings(asked, args)?;
+    let changed = recipe.differences(&asked);
+    if !changed.is_empty() {
+        return Err(usage(format!(
+            "{}: a run is resumed with its own recipe, so these can't change: {}",
+            output.display(),
+            changed.join(", ")
+        )));
+    }
+    Ok((asked, output))
+}
+
+/// The recipe with what the command line changes in it.
+fn with_settings(mut recipe: Recipe, args: &Args) -> Result<Recipe> {
+    if let Some(weights) = &args.weights {
+        if !Path::new(weights).is_file() {
+            return Err(usage(format!("--weights {weights}: there is no such file")));
+        }
+        recipe.weights = Some(weights.clone());
+    }
+    recipe.data = args.data.clone().or(recipe.data);
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    for assignment in &args.set {
+        recipe.set(assignment)?;
+    }
+    recipe.validate()?;
+    if recipe.data.is_none() {
+        return Err(usage("the recipe names no data set: give one by --data kind:path"));
+    }
+    Ok(recipe)
+}
+
+/// The recipe's name; the method's where the recipe is the default one.
+fn run_name(args: &Args, recipe: &Recipe) -> String {
+    let named = match (&args.recipe, &args.data) {
+        (Some(name), _) => Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+        (None, None) => Some("quickstart".to_owned()),
+        (None, Some(_)) => None,
+    };
+    named.filter(|name| name != "default").unwrap_or_else(|| recipe.method.to_string())
+}
+
+/// The first of `name-1`, `name-2`, ... that isn't there yet.
+fn next_folder(parent: &Path, name: &str) -> PathBuf {
+    let mut number = 1;
+    loop {
+        let folder = parent.join(format!("{name}-{number}"));
+        if !folder.exists() {
+            return folder;
+        }
+        number += 1;
+    }
+}

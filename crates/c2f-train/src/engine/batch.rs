@@ -1,0 +1,38 @@
+//! A batch on the device.
+
+use c2f_data::Batch;
+use candle_core::{Device, Tensor};
+
+use crate::Result;
+
+/// B pictures with their labels, as the network takes them.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// (B, 3, S, S), normalised.
+    pub images: Tensor,
+    /// (B, 3, S', S'): the same pictures at another resolution, for the fine look. None: `images` are its source.
+    pub source: Option<Tensor>,
+    /// (B), u32.
+    pub labels: Tensor,
+}
+
+impl Inputs {
+    /// Moves a batch to the device.
+    ///
+    /// # Errors
+    /// If the batch has other sizes than it says, or the device fails.
+    pub fn new(batch: Batch, device: &Device) -> Result<Self> {
+        let pictures = batch.labels.len();
+        let tensor = |pixels: Vec<f32>, size: usize| Tensor::from_vec(pixels, (pictures, 3, size, size), device);
+        Ok(Self {
+            images: tensor(batch.images, batch.size)?,
+            source: batch.source.map(|pixels| tensor(pixels, batch.source_size)).transpose()?,
+            labels: Tensor::from_vec(batch.labels, pictures, device)?,
+        })
+    }
+
+    /// What the fine look samples from.
+    pub fn source(&self) -> &Tensor {
+        self.source.as_ref().unwrap_or(&self.images)
+    }
+}

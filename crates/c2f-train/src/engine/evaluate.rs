@@ -1,0 +1,215 @@
+//! Accuracy on pictures with known classes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use c2f_data::{Loader, LoaderConfig, Sample};
+use candle_core::Tensor;
+
+use super::Inputs;
+use crate::{Error, Network, Result};
+
+/// What a network is worth on a list of pictures. Accuracies are shares in 0..1.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Pictures that could be read.
+    pub n: usize,
+    /// Classes that the network knows.
+    pub classes: usize,
+    /// Mean of -ln of the combined prediction's probability of the truth.
+    pub loss: f64,
+    /// Accuracy of the combined prediction.
+    pub top1: f64,
+    /// How often the truth is among the combined prediction's five first.
+    pub top5: f64,
+    /// Accuracy of the coarse look.
+    pub top1_coarse: Option<f64>,
+    /// Accuracy of the fine look (in ws-dan: of the crop).
+    pub top1_fine: Option<f64>,
+    /// Mean of the region map.
+    pub area: Option<f64>,
+    /// One row per picture, in the order of the samples.
+    pub rows: Vec<Row>,
+    /// What was wrong with the pictures that couldn't be read.
+    pub unreadable: Vec<String>,
+}
+
+/// The combined prediction for one picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Index into the samples.
+    pub sample: usize,
+    /// The truth.
+    pub label: usize,
+    /// The class of the highest probability.
+    pub predicted: usize,
+    /// Its probability.
+    pub probability: f64,
+    /// The probability of the truth.
+    pub probability_of_truth: f64,
+}
+
+/// Evaluates a network on samples whose labels are its classes' indices (see [`relabel`]). `on_batch` is told how many
+/// pictures are done, and of how many.
+///
+/// # Errors
+/// If there are no pictures, or more of them are unreadable than the recipe allows.
+pub fn evaluate(network: &Network, samples: &[Sample], on_batch: &mut dyn FnMut(usize, usize)) -> Result<Evaluation> {
+    let never = AtomicBool::new(false);
+    let evaluation = evaluate_until(network, samples, &never, on_batch)?;
+    Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
+}
+
+/// The same; none when `stop` is set before the end.
+pub(super) fn evaluate_until(
+    network: &Network,
+    samples: &[Sample],
+    stop: &AtomicBool,
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<Option<Evaluation>> {
+    let recipe = &network.recipe;
+    let config = LoaderConfig {
+        batch_size: recipe.batch_size,
+        threads: recipe.loader.threads,
+        prefetch: recipe.loader.prefetch,
+        shuffle: false,
+        drop_last: false,
+        seed: recipe.seed,
+        max_unreadable: recipe.loader.max_unreadable,
+    };
+    let loader = Loader::new(Arc::from(samples), network.eval_transform(), config);
+    let mut tally = Tally::default();
+    let mut unreadable = Vec::new();
+    for batch in loader.epoch(0, 0) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut batch = batch?;
+        unreadable.extend(std::mem::take(&mut batch.unreadable).into_iter().map(|(_, message)| message));
+        if !batch.labels.is_empty() {
+            tally.add(network, batch)?;
+        }
+        on_batch(tally.rows.len() + unreadable.len(), samples.len());
+    }
+    if tally.rows.is_empty() {
+        return Err(Error::Dataset {
+            name: recipe.data.clone().unwrap_or_default(),
+            message: "there is no picture to evaluate on".to_owned(),
+        });
+    }
+    Ok(Some(tally.finish(network.classes.len(), unreadable)))
+}
+
+/// The samples with their labels changed from indices into `theirs` to indices into `known`, by the classes' names.
+///
+/// # Errors
+/// If a class that has pictures isn't known.
+pub fn relabel(samples: &[Sample], theirs: &[String], known: &[String]) -> Result<Vec<Sample>> {
+    let index = |sample: &Sample| {
+        let name = &theirs[sample.label];
+        known.iter().position(|class| class == name).ok_or_else(|| Error::Dataset {
+            name: sample.file.clone(),
+            message: format!("the checkpoint doesn't know the class {name}"),
+        })
+    };
+    samples.iter().map(|sample| Ok(Sample { label: index(sample)?, ..sample.clone() })).collect()
+}
+
+#[derive(Default)]
+struct Tally {
+    rows: Vec<Row>,
+    loss: f64,
+    top5: usize,
+    coarse: usize,
+    fine: Option<usize>,
+    area: Option<f64>,
+}
+
+impl Tally {
+    fn add(&mut self, network: &Network, batch: c2f_data::Batch) -> Result<()> {
+        let ids: Vec<usize> = batch.ids.iter().map(|id| *id as usize).collect();
+        let labels: Vec<usize> = batch.labels.iter().map(|label| *label as usize).collect();
+        let inputs = Inputs::new(batch, network.params.device())?;
+        let prediction = network.predict(&inputs.images, inputs.source.as_ref())?;
+        let combined = prediction.combined.to_vec2::<f32>()?;
+        for ((probabilities, &label), &sample) in combined.iter().zip(&labels).zip(&ids) {
+            let predicted = best(probabilities);
+            let truth = f64::from(probabilities[label]);
+            self.rows.push(Row {
+                sample,
+                label,
+                predicted,
+                probability: probabilities[predicted].into(),
+                probability_of_truth: truth,
+            });
+            self.loss -= truth.max(1e-12).ln();
+            self.top5 += usize::from(is_among(probabilities, label, 5));
+        }
+        self.coarse += count(&prediction.coarse, &labels)?;
+        if let Some(fine) = &prediction.fine {
+            *self.fine.get_or_insert(0) += count(fine, &labels)?;
+        }
+        if let Some(region) = &prediction.region {
+            *self.area.get_or_insert(0.0) += f64::from(region.mean_all()?.to_scalar::<f32>()?) * labels.len() as f64;
+        }
+        Ok(())
+    }
+
+    fn finish(self, classes: usize, unreadable: Vec<String>) -> Evaluation {
+        let n = self.rows.len();
+        let share = |count: usize| count as f64 / n as f64;
+        Evaluation {
+            n,
+            classes,
+            loss: self.loss / n as f64,
+            top1: share(self.rows.iter().filter(|row| row.predicted == row.label).count()),
+            top5: share(self.top5),
+            top1_coarse: Some(share(self.coarse)),
+            top1_fine: self.fine.map(share),
+            area: self.area.map(|sum| sum / n as f64),
+            rows: self.rows,
+            unreadable,
+        }
+    }
+}
+
+/// The first of the highest values.
+fn best(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+/// Whether `index` is among the `count` first in falling order; of equal values the first comes first.
+fn is_among(values: &[f32], index: usize, count: usize) -> bool {
+    let value = values[index];
+    let before = values.iter().enumerate().filter(|(i, v)| **v > value || (**v == value && *i < index)).count();
+    before < count
+}
+
+fn count(probabilities: &Tensor, labels: &[usize]) -> Result<usize> {
+    let rows = probabilities.to_vec2::<f32>()?;
+    Ok(rows.iter().zip(labels).filter(|(row, label)| best(row) == **label).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_break_ties_by_index() {
+        let values = [0.1, 0.4, 0.4, 0.1];
+        assert_eq!(best(&values), 1);
+        assert!(is_among(&values, 1, 1) && !is_among(&values, 2, 1) && is_among(&values, 2, 2));
+        assert!(is_among(&values, 3, 5));
+    }
+
+    #[test]
+    fn classes_are_matched_by_name() {
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let sample = |label| Sample { file: "a.jpg".to_owned(), label, source: c2f_data::Source::File("a.jpg".into()) };
+        let known = names(&["crow", "finch", "gull"]);
+        let relabelled = relabel(&[sample(0), sample(1)], &names(&["gull", "crow"]), &known).unwrap();
+        assert_eq!(relabelled.iter().map(|s| s.label).collect::<Vec<_>>(), [2, 0]);
+        let error = relabel(&[sample(0)], &names(&["emu"]), &known).unwrap_err();
+        assert!(error.to_string().contains("emu"), "{error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! `metrics.jsonl`: a line per epoch.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::network::Stage;
+use crate::{Error, Result, atomic};
+
+/// A line of `metrics.jsonl`. Accuracies are shares in 0..1; what a method or stage doesn't have is null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Which looks were trained.
+    pub stage: Stage,
+    /// Mean over the training pictures of all terms of the loss; null where no step was finite.
+    pub train_loss: Option<f64>,
+    /// Share of training pictures that the coarse look classified right, augmented, while learning.
+    pub train_top1: Option<f64>,
+    /// Mean over the validation pictures of -ln of the combined prediction's probability of the truth.
+    pub val_loss: f64,
+    /// Accuracy of the combined prediction.
+    pub val_top1: f64,
+    /// Accuracy of the coarse look.
+    pub val_top1_coarse: Option<f64>,
+    /// Accuracy of the fine look (in ws-dan: of the crop).
+    pub val_top1_fine: Option<f64>,
+    /// How often the truth is among the combined prediction's five first.
+    pub val_top5: f64,
+    /// Mean of the region map over the validation pictures.
+    pub val_area: Option<f64>,
+    /// Learning rate of the head in the last step.
+    pub lr: f64,
+    /// Training pictures per second, without validation.
+    pub images_per_s: f64,
+}
+
+/// The lines of a `metrics.jsonl`, in the order of the epochs.
+///
+/// # Errors
+/// If the file can't be read, or a line isn't a record.
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
+    Ok(read_lines(path)?.into_iter().map(|(record, _)| record).collect())
+}
+
+/// Each record with the line that it was read from.
+pub(super) fn read_lines(path: &Path) -> Result<Vec<(EpochRecord, String)>> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = |(i, line): (usize, &str)| {
+        let wrong =
+            |e: serde_json::Error| Error::Metrics { path: path.to_owned(), line: i + 1, message: e.to_string() };
+        Ok((serde_json::from_str(line).map_err(wrong)?, line.to_owned()))
+    };
+    lines.map(read).collect()
+}
+
+/// Replaces the file by these lines, so that a kill leaves the old or the new ones.
+pub(super) fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
+    let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    atomic::write(path, text.as_bytes())
+}

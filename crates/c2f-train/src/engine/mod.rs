@@ -1,0 +1,18 @@
+//! Training and evaluation.
+
+mod batch;
+mod evaluate;
+mod event;
+mod metrics;
+mod objective;
+mod progress;
+mod step;
+mod train;
+
+pub use batch::Inputs;
+pub use evaluate::{Evaluation, Row, evaluate, relabel};
+pub use event::Event;
+pub use metrics::{EpochRecord, read_metrics};
+pub use progress::{Progress, Sums};
+pub use step::{StepReport, Stepper};
+pub use train::{Summary, TrainOptions, train};

@@ -1,0 +1,402 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use c2f_data::{Batch, Dataset, Loader, LoaderConfig, Sample, Spec};
+use c2f_ops::nn::Kind;
+use candle_core::Device;
+
+use super::evaluate::evaluate_until;
+use super::metrics::{read_lines, write_lines};
+use super::progress::stage_of;
+use super::step::{StepReport, Stepper};
+use super::{EpochRecord, Evaluation, Event, Inputs, Progress};
+use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
+use crate::network::Stage;
+use crate::schedule::Schedule;
+use crate::{Error, Network, Recipe, Result, atomic};
+
+/// Steps in a row without a finite loss after which a run gives up.
+const NOT_FINITE_LIMIT: usize = 10;
+
+/// Where and how a run runs.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// The run's folder; made if need be. One that holds a run is an error unless `resume` is set.
+    pub output: PathBuf,
+    /// Go on from the folder's last checkpoint; from the beginning, if it has none yet.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: Device,
+    /// Set it from a signal handler: the run saves and stops after the batch that it is at.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Epochs done.
+    pub epochs: usize,
+    /// The best epoch of the last stage, counted from 1; its weights are in `checkpoints/best.safetensors`.
+    pub best_epoch: Option<usize>,
+    /// The line of the last epoch.
+    pub last: Option<EpochRecord>,
+    /// The line of the best epoch.
+    pub best: Option<EpochRecord>,
+    /// Whether it was told to stop before its end.
+    pub interrupted: bool,
+    /// The run's folder.
+    pub output: PathBuf,
+}
+
+/// Trains as the recipe says, and tells `on_event` what happens.
+///
+/// Stage 1 trains the coarse look for `inverse.coarse_epochs`, stage 2 both looks. Each epoch ends with a validation on the
+/// split `val` or, without one, `test`, a line in `metrics.jsonl` and a checkpoint. A run that was killed at any moment and
+/// resumed has, bit for bit, the weights of an uninterrupted one.
+///
+/// # Errors
+/// If the recipe, the data, the weights or the folder can't be used, or the loss wasn't finite ten times in a row.
+pub fn train(recipe: &Recipe, options: &TrainOptions, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+    recipe.validate()?;
+    let data = Data::open(recipe)?;
+    let resumed = if options.resume { find_checkpoint(options)? } else { None };
+    let mut run = match resumed {
+        Some(checkpoint) => Run::resume(recipe, options, &data, checkpoint)?,
+        None => Run::start(recipe, options, &data, on_event)?,
+    };
+    run.train(&data, on_event)
+}
+
+/// The pictures of a run.
+struct Data {
+    dataset: Dataset,
+    train: Arc<[Sample]>,
+    validation_split: &'static str,
+}
+
+impl Data {
+    fn open(recipe: &Recipe) -> Result<Self> {
+        let spec: Spec = match &recipe.data {
+            Some(spec) => spec.parse()?,
+            None => {
+                return Err(Error::Usage("no data set: give --data KIND:PATH or set data in the recipe".to_owned()));
+            }
+        };
+        let dataset = c2f_data::open(&spec)?;
+        let validation_split = if dataset.splits.contains_key("val") { "val" } else { "test" };
+        let train: Arc<[Sample]> = dataset.split("train")?.into();
+        for (split, is_empty) in
+            [("train", train.is_empty()), (validation_split, dataset.split(validation_split)?.is_empty())]
+        {
+            if is_empty {
+                let message = format!("the split {split} has no pictures");
+                return Err(Error::Dataset { name: dataset.name, message });
+            }
+        }
+        Ok(Self { dataset, train, validation_split })
+    }
+
+    fn validation(&self) -> &[Sample] {
+        self.dataset.splits.get(self.validation_split).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
+    let path = last_path(&options.output);
+    path.exists().then(|| Checkpoint::read(&path)).transpose()
+}
+
+/// A run between two batches.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    options: &'a TrainOptions,
+    network: Network,
+    stepper: Stepper,
+    progress: Progress,
+    /// The lines of `metrics.jsonl`.
+    lines: Vec<String>,
+    is_resumed: bool,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        recipe: &'a Recipe,
+        options: &'a TrainOptions,
+        data: &Data,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Self> {
+        let network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
+        if last_path(&options.output).exists() {
+            return Err(Error::Usage(format!(
+                "{} holds a run: give --resume to go on with it, or another --output",
+                options.output.display()
+            )));
+        }
+        if let Some(weights) = &recipe.weights {
+            network.load_pretrained(Path::new(weights))?;
+        }
+        if let Some(coarse) = network.coarse_epochs().filter(|coarse| *coarse >= recipe.epochs) {
+            on_event(Event::Warning(&format!(
+                "inverse.coarse_epochs = {coarse} leaves none of the {} epochs for the fine look",
+                recipe.epochs
+            )));
+        }
+        let stepper = Stepper::new(&network)?;
+        let progress = Progress { samples: data.train.len(), ..Progress::default() };
+        Ok(Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false })
+    }
+
+    fn resume(recipe: &'a Recipe, options: &'a TrainOptions, data: &Data, checkpoint: Checkpoint) -> Result<Self> {
+        let path = last_path(&options.output);
+        let changed = recipe.differences(&checkpoint.recipe);
+        if !changed.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} was trained with another recipe; different: {}",
+                options.output.display(),
+                changed.join(", ")
+            )));
+        }
+        let (classes, samples) = (&data.dataset.classes, data.train.len());
+        if *classes != checkpoint.classes || samples != checkpoint.progress.samples {
+            return Err(Error::checkpoint(
+                &path,
+                format!(
+                    "it was trained on {} pictures of {} classes, but {} has {samples} of {} classes{}",
+                    checkpoint.progress.samples,
+                    checkpoint.classes.len(),
+                    data.dataset.name,
+                    classes.len(),
+                    if classes.len() == checkpoint.classes.len() { " or others" } else { "" }
+                ),
+            ));
+        }
+        let network = Network::new(recipe, checkpoint.classes, &options.device)?;
+        restore(&path, &checkpoint.weights, &network.params)?;
+        let mut stepper = Stepper::new(&network)?;
+        let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
+            tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&options.device)?))).collect::<Result<_>>()
+        };
+        stepper.restore(to_device(checkpoint.optimizer)?, to_device(checkpoint.ema)?);
+        let progress = checkpoint.progress;
+        // A kill between the line and the checkpoint of an epoch leaves a line whose epoch is trained again.
+        let metrics = options.output.join("metrics.jsonl");
+        let mut lines = if metrics.exists() { read_lines(&metrics)? } else { Vec::new() };
+        lines.retain(|(record, _)| record.epoch <= progress.epoch);
+        let lines = lines.into_iter().map(|(_, line)| line).collect();
+        Ok(Self { recipe, options, network, stepper, progress, lines, is_resumed: true })
+    }
+
+    fn train(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+        let output = &self.options.output;
+        let checkpoints = output.join("checkpoints");
+        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
+        atomic::sweep(output)?;
+        atomic::sweep(&checkpoints)?;
+        atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
+        write_lines(&output.join("metrics.jsonl"), &self.lines)?;
+
+        let loader = self.loader(data);
+        let parameters = self.network.params.entries();
+        let parameters = parameters.iter().filter(|e| e.kind == Kind::Parameter).map(|e| e.var.elem_count()).sum();
+        on_event(Event::Start {
+            parameters,
+            train: data.train.len(),
+            validation: data.validation().len(),
+            validation_split: data.validation_split,
+            classes: data.dataset.classes.len(),
+            epochs: self.recipe.epochs,
+            batches: loader.batches(),
+            resumed: self.is_resumed.then_some((self.progress.epoch + 1, self.progress.batch)),
+        });
+        while self.progress.epoch < self.recipe.epochs {
+            if !self.train_epoch(&loader, on_event)? || !self.finish_epoch(data, on_event)? {
+                return Ok(self.summary(true));
+            }
+        }
+        Ok(self.summary(false))
+    }
+
+    fn loader(&self, data: &Data) -> Loader {
+        let recipe = self.recipe;
+        let config = LoaderConfig {
+            batch_size: recipe.batch_size,
+            threads: recipe.loader.threads,
+            prefetch: recipe.loader.prefetch,
+            shuffle: true,
+            // A last batch of one or two pictures would spoil BatchNorm's statistics.
+            drop_last: data.train.len() >= recipe.batch_size,
+            seed: recipe.seed,
+            max_unreadable: recipe.loader.max_unreadable,
+        };
+        Loader::new(Arc::clone(&data.train), self.network.train_transform(), config)
+    }
+
+    /// Trains to the end of the epoch; false if told to stop before.
+    fn train_epoch(&mut self, loader: &Loader, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let (epoch, batches) = (self.progress.epoch, loader.batches());
+        let coarse_epochs = self.network.coarse_epochs();
+        let stage = stage_of(epoch, coarse_epochs);
+        if coarse_epochs == Some(epoch) && self.progress.batch == 0 {
+            self.network.start_fine_statistics()?;
+        }
+        self.network.stage = stage;
+        if self.progress.batch >= batches {
+            return Ok(true);
+        }
+        let schedule = Schedule::new(&self.recipe.schedule, self.recipe.epochs, batches);
+        let mut clock = Instant::now();
+        // A save is due after so many batches, at the next step of the optimiser.
+        let mut next_save = self.progress.batch + self.recipe.checkpoint.every_steps;
+        for batch in loader.epoch(epoch as u64, self.progress.batch) {
+            let mut batch = batch?;
+            for (_, message) in std::mem::take(&mut batch.unreadable) {
+                on_event(Event::Warning(&format!("skipped {message}")));
+            }
+            let number = epoch * batches + self.progress.batch;
+            let lr = self.recipe.optimizer.lr * schedule.factor(number);
+            self.train_batch(batch, stage, number as u64)?;
+            self.progress.batch += 1;
+            self.progress.sums.lr = lr;
+            let done = self.progress.batch;
+            let steps = done.is_multiple_of(self.recipe.optimizer.accumulate) || done == batches;
+            if steps {
+                self.step(lr, on_event)?;
+            }
+            self.progress.sums.seconds += clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            on_event(Event::Batch {
+                epoch: epoch + 1,
+                stage,
+                done,
+                of: batches,
+                loss: self.progress.sums.mean_loss().unwrap_or(f64::NAN),
+                lr,
+                images_per_s: self.progress.sums.images_per_s(),
+            });
+            let stop = self.options.stop.load(Ordering::Relaxed);
+            if steps && (stop || (done >= next_save && done < batches)) {
+                next_save = done + self.recipe.checkpoint.every_steps;
+                self.save_last(on_event)?;
+            }
+            if steps && stop {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn train_batch(&mut self, batch: Batch, stage: Stage, number: u64) -> Result<()> {
+        if batch.labels.is_empty() {
+            return Ok(());
+        }
+        let inputs = Inputs::new(batch, &self.options.device)?;
+        let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, number)?;
+        let sums = &mut self.progress.sums;
+        sums.seen += images;
+        if loss.is_finite() {
+            sums.images += images;
+            sums.loss += loss * images as f64;
+            sums.correct += correct;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if self.stepper.update(&self.network, lr)? {
+            self.progress.not_finite = 0;
+            return Ok(());
+        }
+        let Progress { epoch, batch, not_finite, .. } = &mut self.progress;
+        *not_finite += 1;
+        on_event(Event::Warning(&format!(
+            "epoch {}, batch {batch}: the loss or its gradient is not finite; the step is skipped ({not_finite} in a row)",
+            *epoch + 1
+        )));
+        if *not_finite < NOT_FINITE_LIMIT {
+            return Ok(());
+        }
+        let last = last_path(&self.options.output);
+        Err(Error::NotFinite { steps: *not_finite, epoch: *epoch + 1, checkpoint: last.exists().then_some(last) })
+    }
+
+    /// Validates, writes the epoch's line and its checkpoints; false if told to stop before.
+    fn finish_epoch(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let epoch = self.progress.epoch + 1;
+        let Some(evaluation) = self.validate(data, epoch, on_event)? else {
+            self.save_last(on_event)?;
+            return Ok(false);
+        };
+        for message in &evaluation.unreadable {
+            on_event(Event::Warning(&format!("skipped {message}")));
+        }
+        let sums = self.progress.sums;
+        let record = EpochRecord {
+            epoch,
+            stage: self.network.stage,
+            train_loss: sums.mean_loss(),
+            train_top1: sums.top1(),
+            val_loss: evaluation.loss,
+            val_top1: evaluation.top1,
+            val_top1_coarse: evaluation.top1_coarse,
+            val_top1_fine: evaluation.top1_fine,
+            val_top5: evaluation.top5,
+            val_area: evaluation.area,
+            lr: sums.lr,
+            images_per_s: sums.images_per_s(),
+        };
+        let best = self.progress.finish_epoch(&record);
+        if best {
+            self.save_best()?;
+        }
+        let metrics = self.options.output.join("metrics.jsonl");
+        self.lines.push(serde_json::to_string(&record).map_err(|e| Error::io(&metrics, e.into()))?);
+        write_lines(&metrics, &self.lines)?;
+        self.save_last(on_event)?;
+        on_event(Event::Epoch { record: &record, best });
+        Ok(true)
+    }
+
+    fn validate(&self, data: &Data, epoch: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<Evaluation>> {
+        let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
+        let mut work = || evaluate_until(&self.network, data.validation(), &self.options.stop, &mut on_batch);
+        match self.stepper.ema() {
+            Some(ema) => ema.with_averages(&self.network.params, work),
+            None => work(),
+        }
+    }
+
+    /// What was evaluated, without what only resuming needs.
+    fn save_best(&self) -> Result<()> {
+        let path = best_path(&self.options.output);
+        let none = std::collections::BTreeMap::new();
+        let write = || Checkpoint::write(&path, &self.network, &self.progress, &none, &none);
+        match self.stepper.ema() {
+            Some(ema) => ema.with_averages(&self.network.params, write),
+            None => write(),
+        }
+    }
+
+    fn save_last(&self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let path = last_path(&self.options.output);
+        let none = std::collections::BTreeMap::new();
+        let averages = self.stepper.ema().map_or(&none, |ema| ema.averages());
+        Checkpoint::write(&path, &self.network, &self.progress, self.stepper.optimizer().state(), averages)?;
+        on_event(Event::Saved(&path));
+        Ok(())
+    }
+
+    fn summary(&self, interrupted: bool) -> Summary {
+        Summary {
+            epochs: self.progress.epoch,
+            best_epoch: self.progress.best.as_ref().map(|record| record.epoch),
+            last: self.progress.last.clone(),
+            best: self.progress.best.clone(),
+            interrupted,
+            output: self.options.output.clone(),
+        }
+    }
+}

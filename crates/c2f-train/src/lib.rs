@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+pub mod checkpoint;
+pub mod ema;
+pub mod engine;
+mod error;
+pub mod network;
+pub mod optim;
+pub mod overlay;
+pub mod recipe;
+pub mod report;
+pub mod schedule;
+
+pub use checkpoint::load_network;
+pub use engine::{EpochRecord, Evaluation, Event, Row, Summary, TrainOptions, evaluate, read_metrics, train};
+pub use error::{Error, Result};
+pub use network::{Network, Prediction, Stage};
+pub use recipe::{Method, Recipe};

@@ -1,0 +1,17 @@
+//! The command line of c2f: train, evaluate and use fine-grained classifiers.
+
+mod cli;
+mod progress;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    c2f_ops::keep_freed_memory();
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", cli::one_line(&error));
+            ExitCode::from(cli::exit_status(&error))
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Bars and log lines on stderr that don't run into each other. Bars show only on a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use c2f_train::{EpochRecord, Event, Stage};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// All bars of the process; hides itself where stderr is no terminal.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+
+/// What is logged unless `RUST_LOG` says otherwise. The commands name unreadable pictures themselves, once.
+const LOGGED: &str = "info,c2f_data=off";
+
+/// Sends the log to stderr.
+pub fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED)))
+        .with_writer(|| Log)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+}
+
+/// A bar of `length` steps that begins with `what`.
+pub fn bar(what: &str, length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len}  {msg}").expect("the template is valid");
+    BARS.add(ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned()))
+}
+
+/// stderr, with the bars out of the way while a line is written.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Shows a training run: a bar for each epoch and its validation, a line for each result.
+#[derive(Default)]
+pub struct TrainProgress {
+    bar: Option<ProgressBar>,
+    /// Batches of the whole run, and those done by this process since `started`.
+    batches: usize,
+    done: usize,
+    started: Option<Instant>,
+    epochs: usize,
+    validation_split: String,
+}
+
+impl TrainProgress {
+    /// The split that the run is validated on; empty before it starts.
+    pub fn validation_split(&self) -> &str {
+        &self.validation_split
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start { parameters, train, validation, validation_split, classes, epochs, batches, resumed } => {
+                let millions = parameters as f64 / 1e6;
+                info!(
+                    "{train} training pictures and {validation} of {validation_split}, {classes} classes; \
+                     {millions:.2} million parameters; {epochs} epochs of {batches} batches"
+                );
+                let past = resumed.map_or(0, |(epoch, done)| (epoch - 1) * batches + done);
+                match resumed {
+                    Some((epoch, _)) if epoch > epochs => info!("the run is complete"),
+                    Some((epoch, done)) => info!("goes on in epoch {epoch} after {done} batches"),
+                    None => {}
+                }
+                validation_split.clone_into(&mut self.validation_split);
+                (self.epochs, self.batches) = (epochs, (epochs * batches).saturating_sub(past));
+                self.started = Some(Instant::now());
+            }
+            Event::Batch { epoch, stage, done, of, loss, lr, images_per_s } => {
+                self.done += 1;
+                let left = self.time_left();
+                let bar = self.bar(of, || format!("epoch {epoch} ({})", stage_name(stage)));
+                bar.set_position(done as u64);
+                bar.set_message(format!("loss {loss:.3}  lr {lr:.1e}  {images_per_s:.1} images/s  {left}"));
+                if done == of {
+                    self.clear();
+                }
+            }
+            Event::Validation { epoch, done, of } => {
+                self.bar(of, || format!("epoch {epoch} (validation)")).set_position(done as u64);
+                if done == of {
+                    self.clear();
+                }
+            }
+            Event::Epoch { record, best } => {
+                self.clear();
+                info!("{}{}", epoch_line(record, self.epochs), if best { ", the best so far" } else { "" });
+            }
+            Event::Warning(message) => warn!("{message}"),
+            _ => {}
+        }
+    }
+
+    fn bar(&mut self, length: usize, what: impl FnOnce() -> String) -> &ProgressBar {
+        self.bar.get_or_insert_with(|| bar(&what(), length))
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn time_left(&self) -> String {
+        let Some(started) = self.started else { return String::new() };
+        let share = self.batches.saturating_sub(self.done) as f64 / self.done.max(1) as f64;
+        format!("{} left", HumanDuration(started.elapsed().mul_f64(share)))
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Coarse => "coarse",
+        Stage::Fine => "fine",
+    }
+}
+
+fn epoch_line(record: &EpochRecord, epochs: usize) -> String {
+    let loss = record.train_loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
+    let looks = match (record.val_top1_coarse, record.val_top1_fine) {
+        (Some(coarse), Some(fine)) => format!(" (coarse {:.1}, fine {:.1})", coarse * 100.0, fine * 100.0),
+        _ => String::new(),
+    };
+    format!(
+        "epoch {}/{epochs} ({}): loss {loss}, validation loss {:.3}, top-1 {:.1} %{looks}, {:.1} images/s",
+        record.epoch,
+        stage_name(record.stage),
+        record.val_loss,
+        record.val_top1 * 100.0,
+        record.images_per_s,
+    )
+}

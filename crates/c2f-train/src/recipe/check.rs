@@ -1,0 +1,112 @@
+//! The ranges of a recipe's fields.
+
+use super::Recipe;
+use crate::{Error, Result};
+
+impl Recipe {
+    /// Whether every field is in its range.
+    ///
+    /// # Errors
+    /// Names the first field that isn't, with its range; likewise an unknown backbone and a data set that can't be named.
+    pub fn validate(&self) -> Result<()> {
+        c2f_backbone::info(&self.backbone)?;
+        if let Some(data) = &self.data {
+            data.parse::<c2f_data::Spec>()?;
+        }
+        whole("epochs", self.epochs, 1..=100_000)?;
+        whole("batch_size", self.batch_size, 1..=4096)?;
+        whole("image_size", self.image_size, 32..=2048)?;
+
+        let optimizer = &self.optimizer;
+        real("optimizer.lr", optimizer.lr, 0.0..=100.0)?;
+        real("optimizer.backbone_factor", optimizer.backbone_factor, 0.0..=100.0)?;
+        below_one("optimizer.momentum", optimizer.momentum)?;
+        if optimizer.nesterov && optimizer.momentum == 0.0 {
+            return Err(Error::field("optimizer.momentum", 0, "more than 0 with optimizer.nesterov"));
+        }
+        below_one("optimizer.beta1", optimizer.beta1)?;
+        below_one("optimizer.beta2", optimizer.beta2)?;
+        real("optimizer.eps", optimizer.eps, 1e-16..=1.0)?;
+        real("optimizer.weight_decay", optimizer.weight_decay, 0.0..=1.0)?;
+        real("optimizer.clip_norm", optimizer.clip_norm, 0.0..=1e9)?;
+        whole("optimizer.accumulate", optimizer.accumulate, 1..=1024)?;
+
+        let schedule = &self.schedule;
+        below_one("schedule.warmup", schedule.warmup)?;
+        real("schedule.start_factor", schedule.start_factor, 0.0..=1.0)?;
+        real("schedule.final_factor", schedule.final_factor, 0.0..=1.0)?;
+        real("schedule.step_epochs", schedule.step_epochs, 1e-3..=1e5)?;
+        real("schedule.step_factor", schedule.step_factor, 0.0..=1.0)?;
+
+        let augment = &self.augment;
+        interval("augment.crop_scale", augment.crop_scale, 0.01, 1.0)?;
+        interval("augment.crop_ratio", augment.crop_ratio, 0.1, 10.0)?;
+        real("augment.flip", augment.flip.into(), 0.0..=1.0)?;
+        real("augment.brightness", augment.brightness.into(), 0.0..=1.0)?;
+        real("augment.contrast", augment.contrast.into(), 0.0..=1.0)?;
+        real("augment.saturation", augment.saturation.into(), 0.0..=1.0)?;
+        real("augment.hue", augment.hue.into(), 0.0..=0.5)?;
+        real("augment.eval_crop", augment.eval_crop.into(), 0.1..=1.0)?;
+
+        whole("attention.maps", self.attention.maps, 1..=512)?;
+        real("attention.scale", self.attention.scale, 1e-3..=1e4)?;
+        real("attention.gain", self.attention.gain, 1e-3..=1e3)?;
+
+        let inverse = &self.inverse;
+        whole("inverse.channels", inverse.channels, 1..=1024)?;
+        whole("inverse.decoder_channels", inverse.decoder_channels, 1..=1024)?;
+        real("inverse.zoom_std", inverse.zoom_std, 0.1..=10.0)?;
+        real("inverse.open_bias", inverse.open_bias, -20.0..=20.0)?;
+        real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
+        real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;
+        real("inverse.total_variation", inverse.total_variation, 0.0..=1e3)?;
+        if inverse.source_size != 0 {
+            whole("inverse.source_size", inverse.source_size, self.image_size..=4096)?;
+        }
+
+        let ws_dan = &self.ws_dan;
+        interval("ws_dan.crop_threshold", ws_dan.crop_threshold, 0.0, 1.0)?;
+        interval("ws_dan.drop_threshold", ws_dan.drop_threshold, 0.0, 1.0)?;
+        real("ws_dan.crop_padding", ws_dan.crop_padding.into(), 0.0..=1.0)?;
+        real("ws_dan.test_threshold", ws_dan.test_threshold.into(), 0.0..=1.0)?;
+        real("ws_dan.test_padding", ws_dan.test_padding.into(), 0.0..=1.0)?;
+        real("ws_dan.center_weight", ws_dan.center_weight, 0.0..=1e3)?;
+
+        let loss = &self.loss;
+        below_one("loss.label_smoothing", loss.label_smoothing)?;
+        real("loss.coarse_weight", loss.coarse_weight, 0.0..=1e3)?;
+        real("loss.fine_weight", loss.fine_weight, 0.0..=1e3)?;
+        real("loss.center_weight", loss.center_weight, 0.0..=1e3)?;
+        real("loss.center_rate", loss.center_rate, 0.0..=1.0)?;
+        real("loss.diversity_weight", loss.diversity_weight, 0.0..=1e3)?;
+
+        whole("loader.threads", self.loader.threads, 1..=256)?;
+        whole("loader.prefetch", self.loader.prefetch, 1..=64)?;
+        real("loader.max_unreadable", self.loader.max_unreadable, 0.0..=1.0)?;
+        below_one("ema.decay", self.ema.decay)?;
+        whole("checkpoint.every_steps", self.checkpoint.every_steps, 1..=1_000_000)
+    }
+}
+
+fn whole(field: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<()> {
+    within(range.contains(&value), || Error::field(field, value, format!("{} to {}", range.start(), range.end())))
+}
+
+/// NaN is in no range.
+fn real(field: &str, value: f64, range: std::ops::RangeInclusive<f64>) -> Result<()> {
+    within(range.contains(&value), || Error::field(field, value, format!("{} to {}", range.start(), range.end())))
+}
+
+fn below_one(field: &str, value: f64) -> Result<()> {
+    within((0.0..1.0).contains(&value), || Error::field(field, value, "0 or more and less than 1"))
+}
+
+fn interval(field: &str, [least, most]: [f32; 2], lower: f32, upper: f32) -> Result<()> {
+    within(lower <= least && least <= most && most <= upper, || {
+        Error::field(field, format!("[{least}, {most}]"), format!("[a, b] with {lower} <= a <= b <= {upper}"))
+    })
+}
+
+fn within(inside: bool, error: impl FnOnce() -> Error) -> Result<()> {
+    if inside { Ok(()) } else { Err(error()) }
+}

@@ -1,0 +1,82 @@
+//! The rows of the table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// What the model is made of and how it is trained. All are one model with parts switched off or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Global average pooling and a linear classifier.
+    Baseline,
+    /// Bilinear attention pooling, attention weights by Kaiming's rule.
+    Attention,
+    /// Bilinear attention pooling, orthogonal attention weights.
+    AttentionOrthogonal,
+    /// Attention with attention crop, attention drop and centre loss (WS-DAN, Hu et al. 2019).
+    WsDan,
+    /// Attention with the inverse mapping and a fine stage.
+    Coarse2fine,
+    /// The full method: `Coarse2fine` with orthogonal attention weights.
+    Coarse2fineOrthogonal,
+}
+
+impl Method {
+    /// All methods, in the order of the table.
+    pub const ALL: [Self; 6] = [
+        Self::Baseline,
+        Self::Attention,
+        Self::AttentionOrthogonal,
+        Self::WsDan,
+        Self::Coarse2fine,
+        Self::Coarse2fineOrthogonal,
+    ];
+
+    /// The name in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Attention => "attention",
+            Self::AttentionOrthogonal => "attention-orthogonal",
+            Self::WsDan => "ws-dan",
+            Self::Coarse2fine => "coarse2fine",
+            Self::Coarse2fineOrthogonal => "coarse2fine-orthogonal",
+        }
+    }
+
+    /// Whether there are attention maps.
+    pub fn has_attention(self) -> bool {
+        self != Self::Baseline
+    }
+
+    /// Whether the attention weights start orthogonal.
+    pub fn is_orthogonal(self) -> bool {
+        matches!(self, Self::AttentionOrthogonal | Self::Coarse2fineOrthogonal)
+    }
+
+    /// Whether there are an inverse mapping and a fine stage.
+    pub fn has_inverse(self) -> bool {
+        matches!(self, Self::Coarse2fine | Self::Coarse2fineOrthogonal)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|method| method.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::field("method", name, format!("one of {names}"))
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! The tables of a recipe. Their defaults stand in assets/recipes/default.toml.
+
+use serde::{Deserialize, Serialize};
+
+/// `[optimizer]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Which one.
+    pub kind: OptimizerKind,
+    /// Peak learning rate of everything but the backbone.
+    pub lr: f64,
+    /// Learning rate of the backbone, as a factor of `lr`.
+    pub backbone_factor: f64,
+    /// SGD: momentum in 0..1.
+    pub momentum: f64,
+    /// SGD: Nesterov's momentum.
+    pub nesterov: bool,
+    /// AdamW: decay of the mean.
+    pub beta1: f64,
+    /// AdamW: decay of the squares' mean.
+    pub beta2: f64,
+    /// AdamW: added to the denominator.
+    pub eps: f64,
+    /// Not applied to biases and norm weights. In SGD part of the gradient, in AdamW decoupled from it.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient; 0 turns clipping off.
+    pub clip_norm: f64,
+    /// Batches whose mean gradient makes one step.
+    pub accumulate: usize,
+}
+
+/// Kinds of optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// Adam with decoupled weight decay.
+    Adamw,
+}
+
+/// `[schedule]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Which one.
+    pub kind: ScheduleKind,
+    /// Share of the training, in 0..1, in which the rate rises.
+    pub warmup: f64,
+    /// Rate at the start, as a factor of the peak.
+    pub start_factor: f64,
+    /// Rate at the end, as a factor of the peak (one-cycle and cosine).
+    pub final_factor: f64,
+    /// Epochs between two falls (step).
+    pub step_epochs: f64,
+    /// Factor of each fall (step).
+    pub step_factor: f64,
+}
+
+/// Kinds of schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Half a cosine up, half a cosine down.
+    OneCycle,
+    /// A line up, half a cosine down.
+    Cosine,
+    /// A line up, then stairs down.
+    Step,
+}
+
+/// `[augment]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Random resized crop: least and largest share of the area.
+    pub crop_scale: [f32; 2],
+    /// Random resized crop: least and largest width / height.
+    pub crop_ratio: [f32; 2],
+    /// Probability of a horizontal flip.
+    pub flip: f32,
+    /// Jitter of the brightness: its factor is in 1 -+ this.
+    pub brightness: f32,
+    /// Jitter of the contrast: its factor is in 1 -+ this.
+    pub contrast: f32,
+    /// Jitter of the saturation: its factor is in 1 -+ this.
+    pub saturation: f32,
+    /// Jitter of the hue, in turns: 0 to 0.5.
+    pub hue: f32,
+    /// Centre crop at evaluation, as a share of the resized picture's side.
+    pub eval_crop: f32,
+}
+
+/// `[attention]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Attention maps.
+    pub maps: usize,
+    /// Factor on the part features after their L2 normalisation.
+    pub scale: f64,
+    /// Length of the rows of the orthogonal initialisation.
+    pub gain: f64,
+}
+
+/// `[inverse]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inverse {
+    /// How the region map is applied.
+    pub mode: Mode,
+    /// Channels per part after the projection.
+    pub channels: usize,
+    /// Channels of the decoder.
+    pub decoder_channels: usize,
+    /// Zoom: half the box's side, in standard deviations of the region map.
+    pub zoom_std: f64,
+    /// Bias of the region map's last layer at the start: the map starts at its sigmoid.
+    pub open_bias: f64,
+    /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
+    pub detach_attended: bool,
+    /// Share of the picture that the region should keep.
+    pub area_target: f64,
+    /// Weight of the area penalty.
+    pub area_weight: f64,
+    /// Weight of the region map's total variation.
+    pub total_variation: f64,
+    /// Epochs of stage 1, the coarse look alone.
+    pub coarse_epochs: usize,
+    /// Side, in pixels, of the picture that the fine look samples from; 0: the coarse look's.
+    pub source_size: usize,
+    /// Whether BatchNorm keeps statistics of its own for the fine look.
+    pub fine_statistics: bool,
+}
+
+/// How the region map makes the fine stage's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The picture times the map.
+    Mask,
+    /// The box that the map's moments span.
+    Zoom,
+    /// Both.
+    MaskZoom,
+}
+
+/// `[ws_dan]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WsDan {
+    /// Crop: bounds of the threshold, a share of the map's maximum.
+    pub crop_threshold: [f32; 2],
+    /// Crop: margin around the box, a share of the picture.
+    pub crop_padding: f32,
+    /// Drop: bounds of the threshold.
+    pub drop_threshold: [f32; 2],
+    /// Threshold of the crop at test time.
+    pub test_threshold: f32,
+    /// Margin of the crop at test time.
+    pub test_padding: f32,
+    /// Weight of the centre loss.
+    pub center_weight: f64,
+}
+
+/// `[loss]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Probability that the labels give to all classes evenly.
+    pub label_smoothing: f64,
+    /// Weight of the coarse look's cross entropy.
+    pub coarse_weight: f64,
+    /// Weight of the fine look's cross entropy.
+    pub fine_weight: f64,
+    /// Weight of the centre loss in methods with attention other than ws-dan.
+    pub center_weight: f64,
+    /// How fast the centres follow.
+    pub center_rate: f64,
+    /// Weight of the mean cosine between attention maps.
+    pub diversity_weight: f64,
+}
+
+/// `[loader]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loader {
+    /// Threads that decode and augment.
+    pub threads: usize,
+    /// Batches kept ready.
+    pub prefetch: usize,
+    /// Share of the pictures that may be unreadable.
+    pub max_unreadable: f64,
+}
+
+/// `[ema]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ema {
+    /// Decay per step of the average of the weights; 0 turns it off.
+    pub decay: f64,
+}
+
+/// `[checkpoint]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Batches between two saves within an epoch.
+    pub every_steps: usize,
+}

@@ -1,0 +1,6 @@
+//! The engine from the outside, on pictures that are drawn: recipes, the training of each method, resuming.
+
+mod methods;
+mod recipe;
+mod resume;
+mod support;

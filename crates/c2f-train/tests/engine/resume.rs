@@ -1,0 +1,145 @@
+//! Stopped anywhere and resumed, a run has the weights of an uninterrupted one, bit for bit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::support::{options, recipe, train_all, train_until};
+use c2f_train::checkpoint::{Checkpoint, best_path, last_path};
+use c2f_train::{EpochRecord, Error, Method, Recipe, load_network, read_metrics, train};
+use candle_core::{Device, Tensor};
+
+fn bits(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
+    let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
+    tensors.iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect()
+}
+
+fn assert_same_run(a: &Path, b: &Path) {
+    for path in [last_path, best_path] {
+        let (a, b) = (Checkpoint::read(&path(a)).unwrap(), Checkpoint::read(&path(b)).unwrap());
+        assert_eq!(bits(&a.weights), bits(&b.weights));
+        assert_eq!(bits(&a.optimizer), bits(&b.optimizer));
+        assert_eq!(bits(&a.ema), bits(&b.ema));
+    }
+    // All of the metrics but the time.
+    let records = |run: &Path| -> Vec<EpochRecord> {
+        let records = read_metrics(&run.join("metrics.jsonl")).unwrap();
+        records.into_iter().map(|r| EpochRecord { images_per_s: 0.0, ..r }).collect()
+    };
+    assert_eq!(records(a), records(b));
+}
+
+fn stop_and_resume(recipe: &Recipe, stops: &[usize]) {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    train_all(recipe, whole.path());
+    for (i, stop) in stops.iter().enumerate() {
+        let summary = train_until(recipe, parts.path(), i > 0, *stop).unwrap();
+        assert!(summary.interrupted);
+    }
+    let summary = train(recipe, &options(parts.path(), true), &mut |_| {}).unwrap();
+    assert_eq!((summary.epochs, summary.interrupted), (recipe.epochs, false));
+    assert_same_run(whole.path(), parts.path());
+}
+
+#[test]
+fn coarse2fine_in_the_first_stage_at_its_end_and_in_the_second() {
+    // Four batches an epoch: in epoch 1, after its last batch, in epoch 2.
+    stop_and_resume(&recipe(Method::Coarse2fineOrthogonal), &[2, 2, 3]);
+}
+
+#[test]
+fn ws_dan_draws_the_same() {
+    stop_and_resume(&recipe(Method::WsDan), &[3]);
+}
+
+#[test]
+fn adamw_averages_and_accumulation() {
+    let mut recipe = recipe(Method::Attention);
+    for assignment in ["optimizer.kind=adamw", "optimizer.lr=0.001", "optimizer.accumulate=2", "ema.decay=0.9"] {
+        recipe.set(assignment).unwrap();
+    }
+    // Told to stop after the first of two accumulated batches, the run goes on to the step.
+    stop_and_resume(&recipe, &[1, 4]);
+}
+
+#[test]
+fn a_kill_between_two_saves_repeats_from_the_last_one() {
+    let mut recipe = recipe(Method::Baseline);
+    recipe.set("checkpoint.every_steps=1").unwrap();
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    train_all(&recipe, whole.path());
+    train_until(&recipe, killed.path(), false, 3).unwrap();
+    // The kill came after the line of epoch 1 and before its checkpoint, and left a temporary file.
+    let line = std::fs::read_to_string(whole.path().join("metrics.jsonl")).unwrap();
+    std::fs::write(killed.path().join("metrics.jsonl"), line).unwrap();
+    std::fs::write(killed.path().join("checkpoints/.c2f-x.tmp"), b"half").unwrap();
+    train(&recipe, &options(killed.path(), true), &mut |_| {}).unwrap();
+    assert_same_run(whole.path(), killed.path());
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let mut one = recipe(Method::Coarse2fine);
+    one.set("loader.threads=1").unwrap();
+    let mut many = one.clone();
+    many.set("loader.threads=5").unwrap();
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    train_all(&one, a.path());
+    train_all(&many, b.path());
+    assert_same_run(a.path(), b.path());
+}
+
+#[test]
+fn what_cannot_be_resumed_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(Method::Baseline);
+    train_until(&recipe, folder.path(), false, 1).unwrap();
+    let resume = |recipe: &Recipe| train(recipe, &options(folder.path(), true), &mut |_| {}).unwrap_err();
+    let changed = |assignment: &str| {
+        let mut recipe = recipe.clone();
+        recipe.set(assignment).unwrap();
+        recipe
+    };
+
+    let error = train(&recipe, &options(folder.path(), false), &mut |_| {}).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("--resume"), "{error}");
+    let error = resume(&changed("optimizer.lr=0.5"));
+    assert!(error.is_usage() && error.to_string().ends_with("different: optimizer.lr"), "{error}");
+    let error = resume(&changed("data=synthetic?classes=4&size=24"));
+    assert!(error.to_string().contains("of 3 classes") && error.to_string().contains("of 4 classes"), "{error}");
+
+    let path = last_path(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [0, 5, 300, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let error = resume(&recipe);
+        assert!(matches!(error, Error::Checkpoint { .. }), "{length} bytes: {error}");
+    }
+}
+
+#[test]
+fn checkpoints_of_others_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = load_network(&folder.path().join("no.safetensors"), &Device::Cpu).err().unwrap();
+    assert!(missing.to_string().contains("no.safetensors"), "{missing}");
+    let empty = load_network(folder.path(), &Device::Cpu).err().unwrap();
+    assert!(empty.to_string().contains("best.safetensors"), "{empty}");
+
+    let foreign = folder.path().join("foreign.safetensors");
+    Tensor::new(&[1f32], &Device::Cpu).unwrap().save_safetensors("w", &foreign).unwrap();
+    let error = load_network(&foreign, &Device::Cpu).err().unwrap();
+    assert!(error.to_string().contains("no checkpoint of c2f-train"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_class_count_names_the_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let recipe = recipe(Method::Baseline);
+    let names = |n: usize| (0..n).map(|i| format!("class {i}")).collect::<Vec<_>>();
+    let mut network = c2f_train::Network::new(&recipe, names(3), &Device::Cpu).unwrap();
+    network.classes = names(5);
+    let none = BTreeMap::new();
+    Checkpoint::write(&path, &network, &c2f_train::engine::Progress::default(), &none, &none).unwrap();
+    let error = load_network(&path, &Device::Cpu).err().unwrap();
+    assert!(error.to_string().contains("classifier."), "{error}");
+}

@@ -1,0 +1,141 @@
+//! A run that was killed or told to stop, and resumed, ends with the weights of an uninterrupted one, bit for bit.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use common::{program, succeed, text, train};
+use safetensors::SafeTensors;
+
+/// Three epochs of 12 batches; a save after every second one.
+const SETTINGS: [&str; 6] =
+    ["--set", "epochs=3", "--set", "checkpoint.every_steps=2", "--set", "augment.brightness=0.2"];
+const DATA: &str = "synthetic?classes=3&size=48";
+
+/// The arguments of a new run, or of going on with it.
+fn arguments(run: &Path) -> Vec<&str> {
+    if run.join("config.toml").exists() {
+        return vec!["train", "--resume", "--output", text(run)];
+    }
+    let mut arguments = train(run, &SETTINGS);
+    arguments[2] = DATA;
+    arguments
+}
+
+fn spawn(run: &Path) -> Child {
+    let mut command = program();
+    command.args(arguments(run)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+}
+
+/// Every tensor of the last checkpoint: weights, statistics and the optimiser's state.
+fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(run.join("checkpoints/last.safetensors")).expect("a checkpoint");
+    let file = SafeTensors::deserialize(&bytes).expect("a whole checkpoint");
+    let tensors: BTreeMap<_, _> = file.tensors().into_iter().map(|(name, t)| (name, t.data().to_vec())).collect();
+    assert!(tensors.keys().any(|name| name.starts_with("optimizer.")), "the optimiser's state is saved");
+    tensors
+}
+
+fn assert_same_tensors(run: &Path, reference: &Path) {
+    let (run, reference) = (tensors(run), tensors(reference));
+    assert_eq!(run.keys().collect::<Vec<_>>(), reference.keys().collect::<Vec<_>>());
+    for (name, values) in &reference {
+        assert!(run[name] == *values, "{name} differs");
+    }
+}
+
+/// Waits for the process to get to a moment, or to its end; says whether it is still running.
+fn wait_until(child: &mut Child, mut moment: impl FnMut() -> bool) -> bool {
+    while child.try_wait().expect("the child's state").is_none() {
+        if moment() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// Files of a save that isn't complete.
+fn temporary_files(run: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(run.join("checkpoints")) else { return 0 };
+    entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")).count()
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    succeed(&arguments(&whole));
+
+    // In the middle of a save: as soon as its temporary file is there. Some kills come too late, after the rename, so
+    // until a file is left over.
+    let mut left_over = 0;
+    for _ in 0..30 {
+        let before = temporary_files(&killed);
+        let mut child = spawn(&killed);
+        wait_until(&mut child, || temporary_files(&killed) > before);
+        child.kill().expect("the process can be killed");
+        child.wait().unwrap();
+        left_over = temporary_files(&killed);
+        if left_over > before {
+            break;
+        }
+    }
+    assert!(left_over > 0, "no kill hit a save");
+
+    // Within epochs: a little later each time, so that each process gets further than the last.
+    for attempt in 1..20 {
+        let mut child = spawn(&killed);
+        if !wait_until(&mut child, || {
+            sleep(Duration::from_millis(150 * attempt));
+            true
+        }) {
+            assert!(child.wait().unwrap().success());
+            break;
+        }
+        child.kill().expect("the process can be killed");
+        child.wait().unwrap();
+    }
+    succeed(&arguments(&killed));
+    assert_same_tensors(&killed, &whole);
+    // Each epoch has its line once.
+    let epochs: Vec<u64> = common::metrics(&killed).iter().map(|r| r["epoch"].as_u64().unwrap()).collect();
+    assert_eq!(epochs, [1, 2, 3]);
+}
+
+#[test]
+fn told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    succeed(&arguments(&whole));
+
+    for signal in ["-TERM", "-INT"] {
+        let mut command = program();
+        command.args(arguments(&stopped)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let before = modified(&stopped);
+        let mut child = command.spawn().unwrap();
+        // After its first save the process trains.
+        assert!(wait_until(&mut child, || modified(&stopped) > before), "the run ended before {signal}");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{signal}: {stderr}");
+        assert!(stdout.contains("train --resume --output") && !stderr.contains("panicked"), "{stdout}{stderr}");
+        assert!(stopped.join("report.html").is_file());
+        assert_eq!(temporary_files(&stopped), 0);
+    }
+    succeed(&arguments(&stopped));
+    assert_same_tensors(&stopped, &whole);
+}
+
+/// When the last checkpoint was written.
+fn modified(run: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(run.join("checkpoints/last.safetensors")).and_then(|m| m.modified()).ok()
+}

@@ -1,0 +1,55 @@
+//! Chores that run other programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The root of the repository.
+pub fn root() -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(manifest.parent().context("xtask lies in the root of the repository")?.to_path_buf())
+}
+
+/// Runs the checks one after the other and stops at the first that fails.
+pub fn ci(root: &Path) -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(arguments).current_dir(root).env("RUSTDOCFLAGS", "-D warnings");
+        run(command)
+    };
+    cargo(&["fmt", "--all", "--check"])?;
+    crate::tidy::check(root)?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
+    cargo(&["test", "--workspace"])
+}
+
+/// Runs every `tests/fixtures/*.py` of the crates.
+pub fn fixtures(root: &Path, python: &Path) -> Result<()> {
+    let mut scripts = Vec::new();
+    for member in std::fs::read_dir(root.join("crates"))? {
+        let folder = member?.path().join("tests/fixtures");
+        if folder.is_dir() {
+            for file in std::fs::read_dir(folder)? {
+                scripts.push(file?.path());
+            }
+        }
+    }
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
+    scripts.sort();
+    for script in scripts {
+        let folder = script.parent().context("a script lies in a folder")?;
+        let mut command = Command::new(python);
+        command.arg(&script).current_dir(folder);
+        run(command)?;
+    }
+    Ok(())
+}
+
+fn run(mut command: Command) -> Result<()> {
+    eprintln!("> {command:?}");
+    let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}

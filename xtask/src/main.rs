@@ -1,0 +1,39 @@
+//! `cargo xtask ...`: chores of the project that no user's build should carry.
+
+mod chores;
+mod tidy;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the c2f project")]
+enum Arguments {
+    #[command(flatten)]
+    Chore(Chore),
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Everything that continuous integration checks: formatting, clippy, documentation, tests; warnings are errors.
+    Ci,
+    /// Makes every test fixture again, by the PyTorch script that stands beside it.
+    Fixtures {
+        /// A Python with torch, torchvision, numpy, pillow and safetensors.
+        #[arg(long, default_value = "python3")]
+        python: PathBuf,
+    },
+    /// The project's own rules about its sources, which no compiler checks.
+    Tidy,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments::Chore(chore) = Arguments::parse();
+    let root = chores::root()?;
+    match chore {
+        Chore::Ci => chores::ci(&root),
+        Chore::Fixtures { python } => chores::fixtures(&root, &python),
+        Chore::Tidy => tidy::check(&root),
+    }
+}
