@@ -1,11 +1,11 @@
 //! EfficientNet-Lite0: EfficientNet-B0 (Tan and Le 2019) without squeeze-and-excitation and with ReLU6 for swish.
 //! Names and numbers are those of timm's `tf_efficientnet_lite0`.
 
-use c2f_ops::Format;
-use c2f_ops::nn::{Params, Pass};
+use c2f_ops::nn::{ConvNormAct, Params, Pass};
+use c2f_ops::{Activation, Format, Maps};
 use candle_core::Tensor;
 
-use crate::conv_norm_act::{Activation, ConvNormAct, Convention, Layer};
+use crate::conv_norm_act::{Convention, Layer, conv_norm_act};
 use crate::{Backbone, BackboneInfo, Result};
 
 pub(crate) const TF_EFFICIENTNET_LITE0: BackboneInfo = BackboneInfo {
@@ -44,7 +44,7 @@ const STAGES: [Stage; 7] = [
 
 pub(crate) fn tf_efficientnet_lite0(params: &Params) -> Result<Box<dyn Backbone>> {
     let stem = layer(3, STEM, 3, 2, Activation::Relu6);
-    let stem = ConvNormAct::new(params, ("conv_stem", "bn1"), stem, Convention::TensorFlow)?;
+    let stem = conv_norm_act(params, ("conv_stem", "bn1"), stem, Convention::TensorFlow)?;
     let mut blocks = Vec::new();
     let mut inputs = STEM;
     for (s, stage) in STAGES.iter().enumerate() {
@@ -55,8 +55,8 @@ pub(crate) fn tf_efficientnet_lite0(params: &Params) -> Result<Box<dyn Backbone>
         }
     }
     let head = layer(inputs, HEAD, 1, 1, Activation::Relu6);
-    let head = ConvNormAct::new(params, ("conv_head", "bn2"), head, Convention::TensorFlow)?;
-    Ok(Box::new(EfficientNetLite { format: params.format(), stem, blocks, head }))
+    let head = conv_norm_act(params, ("conv_head", "bn2"), head, Convention::TensorFlow)?;
+    Ok(Box::new(EfficientNetLite { stem, blocks, head }))
 }
 
 /// Stage and position of the block that is `index`-th in the network, and whether it expands.
@@ -75,7 +75,6 @@ fn layer(inputs: usize, outputs: usize, kernel: usize, stride: usize, activation
 }
 
 struct EfficientNetLite {
-    format: Format,
     stem: ConvNormAct,
     blocks: Vec<MbConv>,
     head: ConvNormAct,
@@ -87,9 +86,9 @@ impl Backbone for EfficientNetLite {
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let stem = self.stem.forward(&self.format.from_nchw(x)?, pass)?;
+        let stem = self.stem.forward(&Maps::new(x, Format::ChannelsFirst)?, pass)?;
         let x = self.blocks.iter().try_fold(stem, |x, block| block.forward(&x, pass))?;
-        Ok(self.format.to_nchw(&self.head.forward(&x, pass)?)?)
+        Ok(self.head.forward(&x, pass)?.to_tensor(Format::ChannelsFirst)?)
     }
 }
 
@@ -112,15 +111,15 @@ impl MbConv {
         } else {
             vec![(("conv_pw", "bn1"), expand), (("conv_dw", "bn2"), depthwise), (("conv_pwl", "bn3"), project)]
         };
-        let make = |(names, layer)| ConvNormAct::new(params, names, layer, Convention::TensorFlow);
+        let make = |(names, layer)| conv_norm_act(params, names, layer, Convention::TensorFlow);
         Ok(Self {
             layers: layers.into_iter().map(make).collect::<Result<_>>()?,
             residual: stride == 1 && inputs == stage.outputs,
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let y = self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))?;
-        Ok(if self.residual { (y + x)? } else { y })
+        Ok(if self.residual { y.add(x, Activation::Identity)? } else { y })
     }
 }

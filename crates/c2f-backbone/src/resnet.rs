@@ -1,10 +1,10 @@
 //! ResNet (He et al. 2016), as torchvision's `resnet.py` has it: the stride of a bottleneck is in its 3x3 convolution.
 
-use c2f_ops::nn::{Params, Pass};
-use c2f_ops::{Format, PoolConfig, max_pool2d, relu};
+use c2f_ops::nn::{ConvNormAct, Params, Pass};
+use c2f_ops::{Activation, Format, Maps, PoolConfig};
 use candle_core::Tensor;
 
-use crate::conv_norm_act::{Activation, ConvNormAct, Convention, Layer};
+use crate::conv_norm_act::{Convention, Layer, conv_norm_act};
 use crate::{Backbone, BackboneInfo, Result};
 
 /// ResNet-18: basic blocks, 512 channels.
@@ -34,7 +34,6 @@ pub(crate) fn resnet50(params: &Params) -> Result<Box<dyn Backbone>> {
 
 struct ResNet {
     info: BackboneInfo,
-    format: Format,
     stem: ConvNormAct,
     blocks: Vec<Residual>,
 }
@@ -42,7 +41,7 @@ struct ResNet {
 impl ResNet {
     fn new(params: &Params, info: BackboneInfo, kind: BlockKind, depths: [usize; 4]) -> Result<Self> {
         let stem = Layer { inputs: 3, outputs: 64, kernel: 7, stride: 2, groups: 1, activation: Activation::Relu };
-        let stem = ConvNormAct::new(params, ("conv1", "bn1"), stem, Convention::Torchvision)?;
+        let stem = conv_norm_act(params, ("conv1", "bn1"), stem, Convention::Torchvision)?;
         let mut blocks = Vec::new();
         let mut inputs = 64;
         for (stage, depth) in depths.into_iter().enumerate() {
@@ -54,7 +53,7 @@ impl ResNet {
                 inputs = width * kind.expansion();
             }
         }
-        Ok(Self { info, format: params.format(), stem, blocks })
+        Ok(Self { info, stem, blocks })
     }
 }
 
@@ -64,11 +63,11 @@ impl Backbone for ResNet {
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let stem = self.stem.forward(&self.format.from_nchw(x)?, pass)?;
+        let stem = self.stem.forward(&Maps::new(x, Format::ChannelsFirst)?, pass)?;
         let pool = PoolConfig { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
-        let pooled = max_pool2d(&stem, &pool, self.format)?;
+        let pooled = stem.max_pool(&pool)?;
         let features = self.blocks.iter().try_fold(pooled, |x, block| block.forward(&x, pass))?;
-        Ok(self.format.to_nchw(&features)?)
+        Ok(features.to_tensor(Format::ChannelsFirst)?)
     }
 }
 
@@ -104,7 +103,7 @@ impl Residual {
         let outputs = width * kind.expansion();
         let convolution = |names, inputs, outputs, kernel, stride, activation| {
             let layer = Layer { inputs, outputs, kernel, stride, groups: 1, activation };
-            ConvNormAct::new(params, names, layer, Convention::Torchvision)
+            conv_norm_act(params, names, layer, Convention::Torchvision)
         };
         let (first, second, third) = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"));
         let branch = match kind {
@@ -124,12 +123,12 @@ impl Residual {
         Ok(Self { branch, downsample })
     }
 
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let shortcut = match &self.downsample {
             Some(downsample) => downsample.forward(x, pass)?,
             None => x.clone(),
         };
         let branch = self.branch.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))?;
-        Ok(relu(&(branch + shortcut)?)?)
+        Ok(branch.add(&shortcut, Activation::Relu)?)
     }
 }

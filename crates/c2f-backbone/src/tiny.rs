@@ -3,11 +3,11 @@
 //! Like the ResNets for CIFAR (He et al. 2016, section 4.2) it has a stem at full resolution and no pooling, because
 //! a part that tells two classes apart can be a few pixels wide; it is cheap by having few channels there.
 
-use c2f_ops::Format;
-use c2f_ops::nn::{Params, Pass};
+use c2f_ops::nn::{ConvNormAct, Params, Pass};
+use c2f_ops::{Activation, Format, Maps};
 use candle_core::Tensor;
 
-use crate::conv_norm_act::{Activation, ConvNormAct, Convention, Layer};
+use crate::conv_norm_act::{Convention, Layer, conv_norm_act};
 use crate::resnet::{BlockKind, Residual};
 use crate::{Backbone, BackboneInfo, Result};
 
@@ -27,17 +27,16 @@ pub(crate) const C2F_TINY: BackboneInfo = BackboneInfo {
 pub(crate) fn c2f_tiny(params: &Params) -> Result<Box<dyn Backbone>> {
     let activation = Activation::Relu;
     let stem = Layer { inputs: 3, outputs: WIDTHS[0], kernel: 3, stride: 1, groups: 1, activation };
-    let stem = ConvNormAct::new(params, ("conv1", "bn1"), stem, Convention::Torchvision)?;
+    let stem = conv_norm_act(params, ("conv1", "bn1"), stem, Convention::Torchvision)?;
     let stage = |(index, widths): (usize, &[usize])| {
         let params = params.at(format_args!("layer{}.0", index + 1));
         Residual::new(&params, BlockKind::Basic, widths[0], widths[1], 2)
     };
     let blocks = WIDTHS.windows(2).enumerate().map(stage).collect::<Result<_>>()?;
-    Ok(Box::new(Tiny { format: params.format(), stem, blocks }))
+    Ok(Box::new(Tiny { stem, blocks }))
 }
 
 struct Tiny {
-    format: Format,
     stem: ConvNormAct,
     blocks: Vec<Residual>,
 }
@@ -48,8 +47,8 @@ impl Backbone for Tiny {
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let stem = self.stem.forward(&self.format.from_nchw(x)?, pass)?;
+        let stem = self.stem.forward(&Maps::new(x, Format::ChannelsFirst)?, pass)?;
         let features = self.blocks.iter().try_fold(stem, |x, block| block.forward(&x, pass))?;
-        Ok(self.format.to_nchw(&features)?)
+        Ok(features.to_tensor(Format::ChannelsFirst)?)
     }
 }

@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use crate::Result;
-use crate::kernel::{Float, TASK, dtype, for_rows, output, read, slice, with_float};
+use crate::kernel::{TASK, dtype, for_rows, output, read, slice, with_float};
+use crate::simd::Float;
 
 /// max(x, 0), of a tensor of any shape. NaN stays NaN; the gradient at 0 is 0, as in PyTorch.
 ///

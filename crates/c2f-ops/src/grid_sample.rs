@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Shape, Tensor};
 
 use crate::activation::limit;
-use crate::kernel::{Float, channels_first, dtype, for_rows, output, read, slice, with_float};
+use crate::kernel::{channels_first, dtype, for_rows, output, read, slice, with_float};
+use crate::simd::Float;
 use crate::{Error, Format, Result};
 
 /// What lies outside of the map.

@@ -1,18 +1,14 @@
 //! What the CPU kernels share: slices of tensors, the two element types, parallel loops, both formats.
 
-use candle_core::{CpuStorage, DType, Layout, Shape, Storage, Tensor, WithDType};
+use candle_core::{CpuStorage, DType, Layout, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
+use crate::simd::{Float, dispatch};
 use crate::{Error, Format, Result};
 
 /// Values that one task of a parallel loop handles: 64 KiB of f32, which stays in a core's own cache between two passes.
 /// Tasks are cut by size only, so that no result depends on the number of threads.
 pub(crate) const TASK: usize = 1 << 14;
-
-/// An element type of the CPU kernels: f32, or f64 for gradient checks.
-pub(crate) trait Float: WithDType {}
-impl Float for f32 {}
-impl Float for f64 {}
 
 /// Evaluates an expression with `$t` being the type of a `DType`, f32 or f64; other types are an error of `$op`.
 macro_rules! with_float {
@@ -44,6 +40,9 @@ pub(crate) fn slice<'a, T: Float>(
     storage: &'a CpuStorage,
     layout: &Layout,
 ) -> candle_core::Result<&'a [T]> {
+    if dtype(storage) != T::DTYPE {
+        candle_core::bail!("{op}: all tensors must have one type, got {:?} and {:?}", T::DTYPE, dtype(storage));
+    }
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => Err(candle_core::Error::RequiresContiguous { op }.bt()),
@@ -80,11 +79,23 @@ pub(crate) fn for_rows<T: Send>(out: &mut [T], width: usize, rows: usize, f: imp
         return;
     }
     out.par_chunks_mut(width * rows).enumerate().for_each(|(task, chunk)| {
-        pulp::Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
             || f(task * rows, chunk),
         );
     });
+}
+
+/// The slice in consecutive parts of the given lengths, which must add up to its own.
+pub(crate) fn split_mut<T>(mut slice: &mut [T], lengths: impl Iterator<Item = usize>) -> Vec<&mut [T]> {
+    let mut parts = Vec::new();
+    for length in lengths {
+        let (part, rest) = slice.split_at_mut(length);
+        parts.push(part);
+        slice = rest;
+    }
+    assert!(slice.is_empty(), "parts leave {} values over", slice.len());
+    parts
 }
 
 /// Rows of `width` values that make a task.

@@ -1,9 +1,14 @@
 //! Pooling.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use std::sync::OnceLock;
 
-use crate::kernel::{Float, channels_first, channels_last, dtype, for_rows, output, read, slice, with_float};
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use rayon::prelude::*;
+
+use crate::conv::Source;
+use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, read, slice, with_float};
 use crate::separable::{Separable, Taps};
+use crate::simd::{Float, dispatch};
 use crate::{Error, Format, Result};
 
 /// Windows of a pooling. The output has `(size + 2 * padding - kernel) / stride + 1` rows and columns, rounded down.
@@ -23,9 +28,10 @@ pub struct PoolConfig {
 /// # Errors
 /// If `x` doesn't have four dimensions, the padding is more than half the kernel, or the map is smaller than a window.
 pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Tensor> {
-    let windows = Windows::new(MAX, x, config, format)?;
+    let (_, _, h, w) = format.dims(x)?;
+    let windows = Windows::new(MAX, (h, w), config)?;
     if x.device().is_cpu() {
-        channels_last(x, format, |x| Ok(x.apply_op1(windows)?))
+        channels_last(x, format, |x| Ok(x.apply_op1(MaxPool { windows, winners: OnceLock::new() })?))
     } else {
         windows.compose(x, format)
     }
@@ -36,7 +42,8 @@ pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Ten
 /// # Errors
 /// As [`max_pool2d`].
 pub fn avg_pool2d(x: &Tensor, config: &PoolConfig, count_include_pad: bool, format: Format) -> Result<Tensor> {
-    let Windows { rows, columns } = Windows::new(AVG, x, config, format)?;
+    let (_, _, h, w) = format.dims(x)?;
+    let Windows { rows, columns } = Windows::new(AVG, (h, w), config)?;
     let (rows, columns) = (rows.means(count_include_pad), columns.means(count_include_pad));
     Separable { name: AVG, rows, columns }.apply(x, format)
 }
@@ -51,7 +58,7 @@ pub fn global_avg_pool(x: &Tensor, format: Format) -> Result<Tensor> {
     Ok(avg_pool2d(x, &config, true, format)?.reshape((b, c))?)
 }
 
-const MAX: &str = "max_pool2d";
+pub(crate) const MAX: &str = "max_pool2d";
 const AVG: &str = "avg_pool2d";
 
 /// The windows along one axis.
@@ -73,6 +80,9 @@ impl Axis {
         if padding > kernel / 2 {
             return fail(format!("padding {padding} is more than half the kernel {kernel}"));
         }
+        if kernel > 255 && op == MAX {
+            return fail(format!("a window of {kernel}: 255 is the longest"));
+        }
         if size == 0 || size + 2 * padding < kernel {
             return fail(format!("a window of {kernel} doesn't fit in {size} with padding {padding}"));
         }
@@ -84,6 +94,13 @@ impl Axis {
     fn window(self, output: usize) -> std::ops::Range<usize> {
         let start = output * self.stride;
         start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(self.size)
+    }
+
+    /// The windows that cover an input.
+    #[inline(always)]
+    fn covering(self, input: usize) -> std::ops::Range<usize> {
+        let first = (input + self.padding + 1).saturating_sub(self.kernel).div_ceil(self.stride);
+        first..((input + self.padding) / self.stride + 1).min(self.outputs)
     }
 
     fn means(self, count_include_pad: bool) -> Taps {
@@ -98,14 +115,15 @@ impl Axis {
 
 /// The windows of max pooling, and its kernels.
 #[derive(Clone, Copy, Debug)]
-struct Windows {
+pub(crate) struct Windows {
     rows: Axis,
     columns: Axis,
 }
 
 impl Windows {
-    fn new(op: &'static str, x: &Tensor, config: &PoolConfig, format: Format) -> Result<Self> {
-        let (_, _, h, w) = format.dims(x)?;
+    /// Of maps of `size` (height, width).
+    pub fn new(op: &'static str, size: (usize, usize), config: &PoolConfig) -> Result<Self> {
+        let (h, w) = size;
         Ok(Self {
             rows: Axis::new(op, h, config.kernel.0, config.stride.0, config.padding.0)?,
             columns: Axis::new(op, w, config.kernel.1, config.stride.1, config.padding.1)?,
@@ -132,66 +150,83 @@ impl Windows {
         channels_first(x, format, |x| along(&along(x, self.rows, 2)?, self.columns, 3))
     }
 
-    /// (B, H, W, C) -> (B, OH, OW, C). One task makes one row of the output.
+    /// Rows and columns of the output.
+    pub fn outputs(&self) -> (usize, usize) {
+        (self.rows.outputs, self.columns.outputs)
+    }
+
+    /// (B, H, W, C) -> (B, OH, OW, C), and which place of its window each value is from, in reading order. One task makes
+    /// one row of the output.
     #[allow(clippy::eq_op, reason = "a test for NaN that vectorises")]
-    fn forward<T: Float>(&self, x: &[T], channels: usize) -> Vec<T> {
+    pub fn forward<T: Float>(&self, x: &Source<T>, channels: usize) -> (Vec<T>, Vec<u16>) {
         let (h, w, oh, ow) = (self.rows.size, self.columns.size, self.rows.outputs, self.columns.outputs);
         let batch = x.len() / (h * w * channels).max(1);
         let mut y = vec![T::zero(); batch * oh * ow * channels];
-        for_rows(
-            &mut y,
-            ow * channels,
-            1,
-            #[inline(always)]
-            |row, y| {
-                let x = &x[row / oh * h * w * channels..][..h * w * channels];
-                for (ox, y) in y.chunks_exact_mut(channels).enumerate() {
-                    let mut first = true;
-                    for iy in self.rows.window(row % oh) {
-                        for ix in self.columns.window(ox) {
-                            let x = &x[(iy * w + ix) * channels..][..channels];
-                            if first {
-                                y.copy_from_slice(x);
-                                first = false;
-                            } else {
-                                for (y, &x) in y.iter_mut().zip(x) {
+        let mut winners = vec![0; y.len()];
+        let width = (ow * channels).max(1);
+        let tasks = y.par_chunks_mut(width).zip(winners.par_chunks_mut(width)).enumerate();
+        tasks.for_each_init(Vec::new, |scratch, (row, (y, winners))| {
+            let seen = self.rows.window(row % oh);
+            let x = x.pixels((row / oh * h + seen.start) * w, seen.len() * w, channels, scratch);
+            dispatch(
+                #[inline(always)]
+                || {
+                    let pixels = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+                    for (ox, (y, winners)) in pixels.enumerate() {
+                        let mut first = true;
+                        for iy in seen.clone() {
+                            for ix in self.columns.window(ox) {
+                                let x = &x[((iy - seen.start) * w + ix) * channels..][..channels];
+                                let place = self.place((row % oh, ox), (iy, ix));
+                                if first {
+                                    y.copy_from_slice(x);
+                                    winners.fill(place);
+                                    first = false;
+                                    continue;
+                                }
+                                for ((y, winner), &x) in y.iter_mut().zip(&mut *winners).zip(x) {
                                     // The second comparison is true for NaN only, which wins as in PyTorch.
-                                    *y = if x > *y || x != x { x } else { *y };
+                                    let wins = x > *y || x != x;
+                                    *y = if wins { x } else { *y };
+                                    *winner = if wins { place } else { *winner };
                                 }
                             }
                         }
                     }
-                }
-            },
-        );
-        y
+                },
+            );
+        });
+        (y, winners)
     }
 
-    /// Windows overlap, so one task makes the gradient of one picture.
-    fn backward<T: Float>(&self, x: &[T], y: &[T], grad: &[T], channels: usize) -> Vec<T> {
+    /// Number, in reading order, of an input in the window of an output.
+    #[inline(always)]
+    fn place(&self, output: (usize, usize), input: (usize, usize)) -> u16 {
+        let row = input.0 + self.rows.padding - output.0 * self.rows.stride;
+        let column = input.1 + self.columns.padding - output.1 * self.columns.stride;
+        (row * self.columns.kernel + column) as u16
+    }
+
+    /// Each input takes the gradients of the windows that it won. One task makes one row of the input.
+    pub fn backward<T: Float>(&self, winners: &[u16], grad: &[T], channels: usize) -> Vec<T> {
         let (h, w, oh, ow) = (self.rows.size, self.columns.size, self.rows.outputs, self.columns.outputs);
-        let mut dx = vec![T::zero(); x.len()];
+        let batch = grad.len() / (oh * ow * channels).max(1);
+        let mut dx = vec![T::zero(); batch * h * w * channels];
         for_rows(
             &mut dx,
-            h * w * channels,
+            w * channels,
             1,
             #[inline(always)]
-            |picture, dx| {
-                let x = &x[picture * h * w * channels..][..h * w * channels];
-                // The gradient that hasn't found its largest value yet.
-                let mut left = vec![T::zero(); channels];
-                for output in 0..oh * ow {
-                    let start = (picture * oh * ow + output) * channels;
-                    let y = &y[start..][..channels];
-                    left.copy_from_slice(&grad[start..][..channels]);
-                    for iy in self.rows.window(output / ow) {
-                        for ix in self.columns.window(output % ow) {
-                            let start = (iy * w + ix) * channels;
-                            let values = dx[start..][..channels].iter_mut().zip(&x[start..][..channels]);
-                            for (((dx, &x), &y), left) in values.zip(y).zip(&mut left) {
-                                let found = x == y;
-                                *dx += if found { *left } else { T::zero() };
-                                *left = if found { T::zero() } else { *left };
+            |row, dx| {
+                let (picture, iy) = (row / h, row % h);
+                for oy in self.rows.covering(iy) {
+                    for (ix, dx) in dx.chunks_exact_mut(channels).enumerate() {
+                        for ox in self.columns.covering(ix) {
+                            let place = self.place((oy, ox), (iy, ix));
+                            let start = ((picture * oh + oy) * ow + ox) * channels;
+                            let values = winners[start..][..channels].iter().zip(&grad[start..][..channels]);
+                            for (dx, (&winner, &grad)) in dx.iter_mut().zip(values) {
+                                *dx += if winner == place { grad } else { T::zero() };
                             }
                         }
                     }
@@ -202,7 +237,14 @@ impl Windows {
     }
 }
 
-impl CustomOp1 for Windows {
+/// Max pooling of tensors (B, H, W, C).
+struct MaxPool {
+    windows: Windows,
+    /// Left by the forward pass for the backward pass.
+    winners: OnceLock<Vec<u16>>,
+}
+
+impl CustomOp1 for MaxPool {
     fn name(&self) -> &'static str {
         MAX
     }
@@ -210,15 +252,17 @@ impl CustomOp1 for Windows {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, _, _, c) = layout.shape().dims4()?;
         with_float!(MAX, dtype(storage), T => {
-            let y = self.forward::<T>(slice(MAX, storage, layout)?, c);
-            Ok(output(y, (b, self.rows.outputs, self.columns.outputs, c)))
+            let (y, winners) = self.windows.forward(&Source::Plain(slice::<T>(MAX, storage, layout)?), c);
+            self.winners.get_or_init(|| winners);
+            Ok(output(y, (b, self.windows.rows.outputs, self.windows.columns.outputs, c)))
         })
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let Some(winners) = self.winners.get() else { candle_core::bail!("{MAX}: backward before forward") };
         let channels = x.dim(3)?;
         with_float!(MAX, x.dtype(), T => {
-            let dx = read(MAX, [x, y, grad], |[x, y, grad]| self.backward::<T>(x, y, grad, channels))?;
+            let dx = read(MAX, [grad], |[grad]| self.windows.backward::<T>(winners, grad, channels))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
         })
     }
@@ -236,7 +280,8 @@ mod tests {
         {
             let config = PoolConfig { kernel, stride, padding };
             for format in [Format::ChannelsFirst, Format::ChannelsLast] {
-                let windows = Windows::new(MAX, &x, &config, format).unwrap();
+                let (_, _, h, w) = format.dims(&x).unwrap();
+                let windows = Windows::new(MAX, (h, w), &config).unwrap();
                 assert_same(&[&x], &max_pool2d(&x, &config, format).unwrap(), &windows.compose(&x, format).unwrap());
                 for count_include_pad in [false, true] {
                     let Windows { rows, columns } = windows;

@@ -3,7 +3,8 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
 
-use crate::kernel::{Float, channels_first, channels_last, dtype, for_rows, output, slice, with_float};
+use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, slice, with_float};
+use crate::simd::Float;
 use crate::{Format, Result};
 
 /// A sparse matrix (outputs, inputs): each output is a weighted sum of some inputs.

@@ -2,12 +2,14 @@
 
 use rayon::prelude::*;
 
-use crate::kernel::{Float, for_rows, rows_per_task};
+use crate::conv::Reading;
+use crate::kernel::{for_rows, rows_per_task};
+use crate::simd::{Float, dispatch};
 
 /// Mean and biased variance of each channel.
-pub(super) struct Moments {
-    pub(super) mean: Vec<f64>,
-    pub(super) var: Vec<f64>,
+pub(crate) struct Moments {
+    pub mean: Vec<f64>,
+    pub var: Vec<f64>,
 }
 
 /// Rows of one task. In f32 the sums of a task stay short enough to be exact to a few units in the last place; the sums
@@ -16,63 +18,59 @@ fn task_rows(channels: usize) -> usize {
     rows_per_task(channels).clamp(16, 256)
 }
 
-/// One result per task over rows of `channels` values, in order.
-fn per_task<R: Send>(x: usize, channels: usize, f: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
-    let step = task_rows(channels) * channels;
-    let tasks = (0..x.div_ceil(step)).into_par_iter();
-    tasks
-        .map(|task| {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || f(task * step..((task + 1) * step).min(x)),
-            )
-        })
-        .collect()
+/// What one task finds of each channel: the number of rows, their mean, and the sum of the squared deviations from it.
+pub(crate) struct PartMoments<T> {
+    rows: usize,
+    mean: Vec<T>,
+    squares: Vec<T>,
 }
 
-/// Each task takes its mean and then, its rows still being in the cache, its squared deviations from that mean; tasks are
-/// joined by the formula of Chan, Golub and LeVeque (1979), which loses no digits where the mean is large.
-pub(super) fn moments<T: Float>(x: &[T], channels: usize) -> Moments {
-    let parts = per_task(
-        x.len(),
-        channels,
+/// The moments of a few hundred rows at most: their sums are kept in the element type.
+pub(crate) fn part_moments<T: Float>(x: &[T], channels: usize) -> PartMoments<T> {
+    let rows = x.len() / channels;
+    let (mut mean, mut squares) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+    dispatch(
         #[inline(always)]
-        |range| {
-            let x = &x[range];
-            let count = x.len() / channels;
-            let mut mean = vec![T::zero(); channels];
+        || {
             for row in x.chunks_exact(channels) {
                 for (sum, &x) in mean.iter_mut().zip(row) {
                     *sum += x;
                 }
             }
-            let factor = T::from_f64(1.0 / count as f64);
+            let factor = T::from_f64(1.0 / rows as f64);
             for sum in &mut mean {
                 *sum *= factor;
             }
-            let mut squares = vec![T::zero(); channels];
             for row in x.chunks_exact(channels) {
                 for ((sum, &x), &mean) in squares.iter_mut().zip(row).zip(&mean) {
                     *sum += (x - mean) * (x - mean);
                 }
             }
-            (count, mean, squares)
         },
     );
+    PartMoments { rows, mean, squares }
+}
+
+/// Joins parts by the formula of Chan, Golub and LeVeque (1979), which loses no digits where the mean is large.
+pub(crate) fn join_moments<T: Float>(parts: Vec<PartMoments<T>>, channels: usize) -> Moments {
     let (mut mean, mut squares, mut total) = (vec![0.0; channels], vec![0.0; channels], 0.0);
-    for (count, part_mean, part_squares) in parts {
-        let count = count as f64;
+    for part in parts {
+        let count = part.rows as f64;
         let (share, weight) = (count / (total + count), count * total / (total + count));
         total += count;
-        for (((mean, squares), part_mean), part_squares) in
-            mean.iter_mut().zip(&mut squares).zip(part_mean).zip(part_squares)
-        {
+        let values = part.mean.into_iter().zip(part.squares);
+        for ((mean, squares), (part_mean, part_squares)) in mean.iter_mut().zip(&mut squares).zip(values) {
             let delta = part_mean.to_f64() - *mean;
             *mean += delta * share;
             *squares += part_squares.to_f64() + delta * delta * weight;
         }
     }
     Moments { mean, var: squares.into_iter().map(|sum| sum / total).collect() }
+}
+
+pub(super) fn moments<T: Float>(x: &[T], channels: usize) -> Moments {
+    let parts = x.par_chunks(task_rows(channels) * channels).map(|x| part_moments(x, channels)).collect();
+    join_moments(parts, channels)
 }
 
 pub(super) fn normalise<T: Float>(x: &[T], gamma: &[T], beta: &[T], moments: &Moments, eps: f64) -> Vec<T> {
@@ -98,32 +96,37 @@ pub(super) fn normalise<T: Float>(x: &[T], gamma: &[T], beta: &[T], moments: &Mo
 }
 
 /// Sums over all rows, per channel.
-pub(super) struct Sums {
+pub(crate) struct Sums {
     /// Of the gradient: the gradient of beta.
-    pub(super) plain: Vec<f64>,
+    pub plain: Vec<f64>,
     /// Of the gradient times the normalised input: the gradient of gamma.
-    pub(super) scaled: Vec<f64>,
+    pub scaled: Vec<f64>,
 }
 
-pub(super) fn sums<T: Float>(x: &[T], grad: &[T], moments: &Moments, rstd: &[f64]) -> Sums {
+/// The gradient counts where `reading` passes it on.
+pub(crate) fn sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>, mean: &[f64], rstd: &[f64]) -> Sums {
     let channels = rstd.len();
-    let mean: Vec<T> = moments.mean.iter().map(|&mean| T::from_f64(mean)).collect();
-    let parts = per_task(
-        x.len(),
-        channels,
-        #[inline(always)]
-        |range| {
-            let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-            for (x, grad) in x[range.clone()].chunks_exact(channels).zip(grad[range].chunks_exact(channels)) {
-                let values = x.iter().zip(grad).zip(&mean);
-                for (((&x, &grad), &mean), (plain, scaled)) in values.zip(plain.iter_mut().zip(&mut scaled)) {
-                    *plain += grad;
-                    *scaled += grad * (x - mean);
+    let mean: Vec<T> = mean.iter().map(|&mean| T::from_f64(mean)).collect();
+    let step = task_rows(channels) * channels;
+    let parts = x.par_chunks(step).zip(grad.par_chunks(step)).map(|(x, grad)| {
+        let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        dispatch(
+            #[inline(always)]
+            || {
+                for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
+                    let values = x.iter().zip(grad).zip(plain.iter_mut().zip(&mut scaled));
+                    let constants = mean.iter().zip(reading.scale.iter().zip(&reading.shift));
+                    for (((&x, &grad), (plain, scaled)), (&mean, (&scale, &shift))) in values.zip(constants) {
+                        let grad = if reading.passes(x, scale, shift) { grad } else { T::zero() };
+                        *plain += grad;
+                        *scaled += grad * (x - mean);
+                    }
                 }
-            }
-            (plain, scaled)
-        },
-    );
+            },
+        );
+        (plain, scaled)
+    });
+    let parts: Vec<_> = parts.collect();
     let mut sums = Sums { plain: vec![0.0; channels], scaled: vec![0.0; channels] };
     for (plain, scaled) in parts {
         sums.plain.iter_mut().zip(plain).for_each(|(sum, part)| *sum += part.to_f64());

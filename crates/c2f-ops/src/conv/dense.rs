@@ -1,182 +1,249 @@
-//! Convolution as matrix products over tiles of im2col, for any groups.
-
-use std::ops::Range;
+//! Dense and grouped convolution: matrix products of blocks of pixels, which see the source directly, with the weight.
 
 use rayon::prelude::*;
 
+use super::correlation::{Block, Correlation, Family};
 use super::geometry::Geometry;
-use super::im2col::{col2im, im2col};
-use super::matmul::{Element, Matrix, matmul, par_matmul};
+use super::multiply::{Multiply, MultiplyTransposed, Pixel, Run};
+use super::panels::{Panels, Strided};
+use super::source::{Source, Strip};
+use crate::kernel::split_mut;
+use crate::simd::{self, Float};
 
-/// Wanted size of one tile of im2col, in bytes: about half of a core's L2 cache.
-const TILE: usize = 512 << 10;
+/// Memory of the partial sums of a weight gradient, in values: about 32 MiB of f32.
+const PARTIAL_SUMS: usize = 8 << 20;
 
-/// Partial sums of a weight gradient: enough tasks for many cores, few enough for memory.
+/// Partial sums that are worth having for many cores.
 const MAX_PARTS: usize = 16;
 
-/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O).
-pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); g.pixels() * g.c_out];
-    if g.is_pointwise() {
-        let weight = Matrix::rows(weight, g.c_out, g.c_in, g.c_in);
-        par_matmul(&mut y, Matrix::rows(x, g.pixels(), g.c_in, g.c_in), weight.transpose());
-    } else {
-        correlate(g, x, &pack(g, weight), &mut y);
-    }
-    y
+/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with every block of the result, while it
+/// is in the cache; its answers come in order.
+pub(super) fn forward<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(&mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let steps = Steps { row: g.taps(), column: g.depth() };
+    correlate(g, &Correlation::forward(g), x, (g.c_in / g.groups, g.c_out / g.groups), weight, &steps, finish)
 }
 
 /// Gradient of the input from that of the output.
-pub(super) fn input_gradient<T: Element>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
-    let mut dx = vec![T::zero(); g.input_pixels() * g.c_in];
-    if g.is_pointwise() {
-        let weight = Matrix::rows(weight, g.c_out, g.c_in, g.c_in);
-        par_matmul(&mut dx, Matrix::rows(dy, g.pixels(), g.c_out, g.c_out), weight);
-    } else if let Some(transposed) = g.transposed() {
-        correlate(&transposed, dy, &pack(&transposed, &turn(g, weight)), &mut dx);
-    } else {
-        scatter(g, dy, &pack(g, weight), &mut dx);
-    }
-    dx
+pub(super) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
+    let steps = Steps { row: g.depth(), column: g.taps() };
+    correlate(g, &Correlation::transposed(g), dy, (g.c_out / g.groups, g.c_in / g.groups), weight, &steps, |_| ()).0
+}
+
+/// Distances in the weight (O, I / groups, kh, kw) of neighbouring channels.
+struct Steps {
+    /// Of the source.
+    row: usize,
+    /// Of the target.
+    column: usize,
+}
+
+/// `channels` are those of one group, of the source and of the target.
+fn correlate<T: Float, R: Send>(
+    g: &Geometry,
+    c: &Correlation,
+    x: &Source<T>,
+    channels: (usize, usize),
+    weight: &[T],
+    steps: &Steps,
+    finish: impl Fn(&mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let (source_channels, target_channels) = (channels.0 * g.groups, channels.1 * g.groups);
+    let panels = Panels::new::<T>(channels.1);
+    let families: Vec<_> = families(c).collect();
+    let packed: Vec<Vec<T>> = families
+        .iter()
+        .map(|(rows, columns)| {
+            let groups = weight.chunks_exact(weight.len() / g.groups).map(|weight| {
+                let starts = taps(g, rows, columns).collect();
+                let matrix = Strided { starts, rows: channels.0, row_stride: steps.row, column_stride: steps.column };
+                panels.pack(weight, &matrix)
+            });
+            groups.collect::<Vec<_>>().concat()
+        })
+        .collect();
+    let blocks = c.blocks(source_channels, size_of::<T>());
+    let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
+    let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
+    let finished = blocks.par_iter().zip(parts).map_init(
+        || (Vec::new(), Vec::new()),
+        |(scratch, pixels), (block, target)| {
+            let source = x.strip(c, block, source_channels, scratch);
+            for ((rows, columns), packed) in families.iter().zip(&packed) {
+                let runs = runs(c, Strip::new(c, block).columns, rows, columns, channels.0, g.groups);
+                for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
+                    let starts = (group * channels.0, group * channels.1);
+                    collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
+                    simd::dispatch(Multiply { source, pixels, runs: &runs, packed, panels: &panels, target });
+                }
+            }
+            finish(target)
+        },
+    );
+    let finished = finished.collect();
+    (y, finished)
 }
 
 /// Gradient of the weight from the input and the output's gradient.
-pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let (outputs, depth) = (g.c_out / g.groups, g.depth());
-    let rows = tile_rows::<T>(g);
-    // A part per few tiles and per a sum's worth of pixels; the sizes alone decide.
-    let parts = g.pixels().div_ceil(rows.max(outputs)).min(MAX_PARTS);
-    if g.is_pointwise() && parts == 1 {
-        let mut dw = vec![T::zero(); g.c_out * depth];
-        let dy = Matrix::rows(dy, g.pixels(), g.c_out, g.c_out);
-        par_matmul(&mut dw, dy.transpose(), Matrix::rows(x, g.pixels(), g.c_in, g.c_in));
-        return dw;
-    }
-    let length = g.pixels().div_ceil(parts);
-    let mut sums: Vec<Vec<T>> = (0..parts)
+pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
+    let c = Correlation::forward(g);
+    let (inputs, outputs) = (g.c_in / g.groups, g.c_out / g.groups);
+    let panels = Panels::new::<T>(outputs);
+    let (rows, columns) = (&c.rows.families[0], &c.columns.families[0]);
+    let size = g.groups * g.depth() * panels.padded();
+    let blocks = c.blocks(g.c_in, size_of::<T>());
+    let parts = (PARTIAL_SUMS / size).clamp(1, MAX_PARTS).min(blocks.len());
+    let per_part = blocks.len().div_ceil(parts);
+    // A large weight leaves few partial sums: then a part is shared by tasks that make some of its rows each.
+    let slices = if parts < MAX_PARTS { (MAX_PARTS / parts).min(size >> 16).max(1) } else { 1 };
+    let slices = cut(&runs(&c, Strip::new(&c, &blocks[0]).columns, rows, columns, inputs, g.groups), slices);
+    let tasks: Vec<_> =
+        blocks.chunks(per_part).flat_map(|part| slices.iter().map(move |slice| (part, slice))).collect();
+    let sums: Vec<Vec<T>> = tasks
         .into_par_iter()
-        .map_init(Vec::new, |scratch, part| {
-            let mut sum = vec![T::zero(); g.c_out * depth];
-            for tile in tiles(part * length..((part + 1) * length).min(g.pixels()), rows) {
-                for (group, sum) in sum.chunks_exact_mut(outputs * depth).enumerate() {
-                    let dy = Matrix::rows(&dy[tile.start * g.c_out + group * outputs..], tile.len(), outputs, g.c_out);
-                    let columns = columns(g, x, tile.clone(), group, scratch);
-                    matmul(sum, depth, dy.transpose(), columns, true);
+        .map_init(Scratch::default, |scratch, (part, slice)| {
+            let depth = depth(slice);
+            let mut sums = vec![T::zero(); g.groups * depth * panels.padded()];
+            for block in part {
+                let source = x.strip(&c, block, g.c_in, &mut scratch.source);
+                let first = (block.images.start * c.rows.target + block.steps.start) * c.columns.target;
+                let gradient = dy.pixels(first, block.pixels(&c), g.c_out, &mut scratch.gradient);
+                for (group, sums) in sums.chunks_exact_mut(depth * panels.padded()).enumerate() {
+                    let starts = (group * inputs, 0);
+                    collect_pixels(&c, block, (rows, columns), (g.c_in, 0), starts, &mut scratch.pixels);
+                    pack_rows(&panels, gradient, g.c_out, group * outputs, &mut scratch.packed);
+                    simd::dispatch(MultiplyTransposed {
+                        source,
+                        pixels: &scratch.pixels,
+                        runs: slice,
+                        packed: &scratch.packed,
+                        panels: &panels,
+                        sums,
+                    });
                 }
             }
-            sum
+            sums
         })
         .collect();
-    let (total, rest) = sums.split_at_mut(1);
-    total[0].par_chunks_mut(4096).enumerate().for_each(|(chunk, total)| {
-        for part in rest.iter() {
-            total.iter_mut().zip(&part[chunk * 4096..]).for_each(|(total, value)| *total += *value);
+    // The slices' sums over the parts, in order.
+    let totals: Vec<Vec<T>> = (0..slices.len())
+        .into_par_iter()
+        .map(|slice| {
+            let mut parts = sums.iter().skip(slice).step_by(slices.len());
+            let mut total = parts.next().cloned().unwrap_or_default();
+            for part in parts {
+                total.iter_mut().zip(part).for_each(|(total, value)| *total += *value);
+            }
+            total
+        })
+        .collect();
+    let taps: Vec<usize> = taps(g, rows, columns).collect();
+    let mut dw = vec![T::zero(); g.c_out * g.depth()];
+    dw.par_chunks_mut(g.depth()).enumerate().for_each(|(output, dw)| {
+        let (group, column) = (output / outputs, output % outputs);
+        let count = taps.len();
+        let mut places = taps.iter().flat_map(|tap| (0..inputs).map(move |input| input * count + tap));
+        for (total, slice) in totals.iter().zip(&slices) {
+            let depth = depth(slice);
+            let total = &total[group * depth * panels.padded()..][..depth * panels.padded()];
+            panels.column(total, depth, column).zip(&mut places).for_each(|(value, place)| dw[place] = value);
         }
     });
-    unpack(g, &sums[0])
+    dw
 }
 
-/// Output pixels whose im2col makes one tile: with few of them, a product would mostly pack its weight.
-fn tile_rows<T>(g: &Geometry) -> usize {
-    (TILE / size_of::<T>() / g.depth()).clamp(128, 1024)
+/// What a thread keeps between the tasks of [`weight_gradient`].
+struct Scratch<T> {
+    source: Vec<T>,
+    gradient: Vec<T>,
+    packed: Vec<T>,
+    pixels: Vec<Pixel>,
 }
 
-fn tiles(pixels: Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = pixels.end;
-    pixels.step_by(rows).map(move |start| start..(start + rows).min(end))
-}
-
-/// The windows of output pixels as a matrix; `scratch` keeps it unless the input already is that matrix.
-fn columns<'a, T: Element>(
-    g: &Geometry,
-    x: &'a [T],
-    pixels: Range<usize>,
-    group: usize,
-    scratch: &'a mut Vec<T>,
-) -> Matrix<'a, T> {
-    let (rows, depth) = (pixels.len(), g.depth());
-    if g.is_pointwise() {
-        return Matrix::rows(&x[pixels.start * depth..], rows, depth, depth);
+impl<T> Default for Scratch<T> {
+    fn default() -> Self {
+        Self { source: Vec::new(), gradient: Vec::new(), packed: Vec::new(), pixels: Vec::new() }
     }
-    scratch.resize(scratch.len().max(rows * depth), T::zero());
-    im2col(g, x, pixels, group, &mut scratch[..rows * depth]);
-    Matrix::rows(scratch, rows, depth, depth)
 }
 
-/// The convolution by a packed weight.
-fn correlate<T: Element>(g: &Geometry, x: &[T], packed: &[T], y: &mut [T]) {
-    let (outputs, depth) = (g.c_out / g.groups, g.depth());
-    let rows = tile_rows::<T>(g);
-    y.par_chunks_mut(rows * g.c_out).enumerate().for_each_init(Vec::new, |scratch, (tile, y)| {
-        let start = tile * rows;
-        let pixels = start..start + y.len() / g.c_out;
-        for (group, weight) in packed.chunks_exact(outputs * depth).enumerate() {
-            let columns = columns(g, x, pixels.clone(), group, scratch);
-            let weight = Matrix::rows(weight, outputs, depth, depth).transpose();
-            matmul(&mut y[group * outputs..], g.c_out, columns, weight, false);
-        }
-    });
+/// Every pair of families of rows and of columns whose pixels see anything.
+fn families(c: &Correlation) -> impl Iterator<Item = (&Family, &Family)> {
+    let pairs = c.rows.families.iter().flat_map(|rows| c.columns.families.iter().map(move |columns| (rows, columns)));
+    pairs.filter(|(rows, columns)| !rows.taps.is_empty() && !columns.taps.is_empty())
 }
 
-/// The transpose of [`correlate`], tile after tile of one image, image beside image.
-fn scatter<T: Element>(g: &Geometry, dy: &[T], packed: &[T], dx: &mut [T]) {
-    let (outputs, depth) = (g.c_out / g.groups, g.depth());
-    let image_pixels = g.rows.output * g.columns.output;
-    let one = Geometry { batch: 1, ..*g };
-    let images = dx.par_chunks_mut(one.input_pixels() * g.c_in).zip(dy.par_chunks(image_pixels * g.c_out));
-    images.for_each_init(Vec::new, |scratch: &mut Vec<T>, (dx, dy)| {
-        let rows = tile_rows::<T>(g).min(image_pixels);
-        scratch.resize(rows * depth, T::zero());
-        for tile in tiles(0..image_pixels, rows) {
-            for (group, weight) in packed.chunks_exact(outputs * depth).enumerate() {
-                let dy = Matrix::rows(&dy[tile.start * g.c_out + group * outputs..], tile.len(), outputs, g.c_out);
-                let columns = &mut scratch[..tile.len() * depth];
-                matmul(columns, depth, dy, Matrix::rows(weight, outputs, depth, depth), false);
-                col2im(&one, columns, tile.clone(), group, dx);
+/// Indices into the kernel, in the order of the runs.
+fn taps(g: &Geometry, rows: &Family, columns: &Family) -> impl Iterator<Item = usize> {
+    rows.taps.iter().flat_map(move |row| columns.taps.iter().map(move |column| row.index * g.kernel.1 + column.index))
+}
+
+/// What the pixels of two families see, in a strip of rows of `width` pixels; `channels` are those of one group.
+fn runs(c: &Correlation, width: usize, rows: &Family, columns: &Family, channels: usize, groups: usize) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for row in &rows.taps {
+        for column in &columns.taps {
+            let pixel = c.rows.relative(row) * width + c.columns.relative(column);
+            let offset = pixel * channels * groups;
+            match runs.last_mut() {
+                Some(run) if run.offset + run.length == offset => run.length += channels,
+                _ => runs.push(Run { offset, length: channels }),
             }
         }
-    });
-}
-
-/// (O, I / groups, kh, kw) -> (O, kh, kw, I / groups): the rows of im2col lie in this order.
-fn pack<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
-    let taps = g.kernel.0 * g.kernel.1;
-    transpose_each(weight, g.c_in / g.groups, taps)
-}
-
-/// The inverse of [`pack`].
-fn unpack<T: Element>(g: &Geometry, packed: &[T]) -> Vec<T> {
-    let taps = g.kernel.0 * g.kernel.1;
-    transpose_each(packed, taps, g.c_in / g.groups)
-}
-
-/// Transposes every (rows, columns) matrix of a stack.
-fn transpose_each<T: Element>(stack: &[T], rows: usize, columns: usize) -> Vec<T> {
-    if rows == 1 || columns == 1 {
-        return stack.to_vec();
     }
-    let mut transposed = vec![T::zero(); stack.len()];
-    let matrices = transposed.par_chunks_mut(rows * columns).zip(stack.par_chunks(rows * columns));
-    matrices.for_each(|(transposed, matrix)| {
-        for (c, transposed) in transposed.chunks_exact_mut(rows).enumerate() {
-            for (r, value) in transposed.iter_mut().enumerate() {
-                *value = matrix[r * columns + c];
+    runs
+}
+
+fn depth(runs: &[Run]) -> usize {
+    runs.iter().map(|run| run.length).sum()
+}
+
+/// The runs in `pieces` lists of about the same number of values, none of which is empty.
+fn cut(runs: &[Run], pieces: usize) -> Vec<Vec<Run>> {
+    super::multiply::pieces(runs, depth(runs).div_ceil(pieces))
+}
+
+/// Where the pixels of a block, of two families, start in the strip and in the block; `channels` are all those of a
+/// pixel of the source and of the target, `first` those of the group.
+fn collect_pixels(
+    c: &Correlation,
+    block: &Block,
+    (rows, columns): (&Family, &Family),
+    channels: (usize, usize),
+    first: (usize, usize),
+    pixels: &mut Vec<Pixel>,
+) {
+    let strip = Strip::new(c, block);
+    let targets = c.rows.targets(&block.steps);
+    pixels.clear();
+    for image in 0..block.images.len() {
+        for j in block.steps.start..block.steps.end.min(rows.count) {
+            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
+            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
+            for i in 0..columns.count {
+                let source = source * strip.columns + i * c.columns.step;
+                let target = target * c.columns.target + columns.first + c.columns.spacing * i;
+                pixels.push(Pixel { source: source * channels.0 + first.0, target: target * channels.1 + first.1 });
             }
         }
-    });
-    transposed
+    }
 }
 
-/// The weight of [`Geometry::transposed`]: inputs and outputs of each group swapped, taps in reverse order.
-fn turn<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
-    let (inputs, outputs, taps) = (g.c_in / g.groups, g.c_out / g.groups, g.kernel.0 * g.kernel.1);
-    let mut turned = vec![T::zero(); weight.len()];
-    turned.par_chunks_mut(outputs * taps).enumerate().for_each(|(input, turned)| {
-        let (group, i) = (input / inputs, input % inputs);
-        for (o, turned) in turned.chunks_exact_mut(taps).enumerate() {
-            let kernel = &weight[((group * outputs + o) * inputs + i) * taps..][..taps];
-            turned.iter_mut().zip(kernel.iter().rev()).for_each(|(turned, value)| *turned = *value);
+/// Packs a group's channels of `gradient`, pixels by `channels`.
+fn pack_rows<T: Float>(panels: &Panels, gradient: &[T], channels: usize, first: usize, packed: &mut Vec<T>) {
+    let pixels = gradient.len() / channels;
+    packed.clear();
+    packed.resize(pixels * panels.padded(), T::zero());
+    let mut rest = &mut **packed;
+    for panel in panels.iter() {
+        let (part, others) = rest.split_at_mut(pixels * panels.width(&panel));
+        rest = others;
+        let rows = gradient.chunks_exact(channels).zip(part.chunks_exact_mut(panels.width(&panel)));
+        for (gradient, part) in rows {
+            part[..panel.columns].copy_from_slice(&gradient[first + panel.column..][..panel.columns]);
         }
-    });
-    turned
+    }
 }

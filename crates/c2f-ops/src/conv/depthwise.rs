@@ -1,151 +1,115 @@
 //! Depthwise convolution: direct kernels along the channels, which are contiguous.
+#![allow(unsafe_code)]
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::geometry::{Axis, Geometry};
-use super::matmul::Element;
+use super::correlation::{Block, Correlation, Family};
+use super::geometry::Geometry;
+use super::source::{Source, Strip};
+use crate::kernel::split_mut;
+use crate::simd::{Float, dispatch, lanes};
 
 /// Partial sums of a weight gradient: enough tasks for many cores, few enough for memory.
 const MAX_PARTS: usize = 32;
 
-/// Channels that one step takes: a register of AVX-512 (f32), two of AVX2.
-const LANES: usize = 16;
-
-/// Channels that a step on a single pixel takes, to keep several sums in flight.
-const WIDE: usize = 4 * LANES;
-
-/// Pixels that one step takes, to use each weight several times and to keep several sums in flight.
-const PIXELS: usize = 4;
-
-/// (B, H, W, C) * (C, 1, kh, kw) -> (B, H', W', C).
-pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
-    let taps = |axis: &Axis, kernel| Taps::new(axis.output, axis.input, 1, kernel, |at, tap| axis.source(at, tap));
-    gather(g, x, weight, &taps(&g.rows, g.kernel.0), &taps(&g.columns, g.kernel.1))
+/// (B, H, W, C) * (C, 1, kh, kw) -> (B, H', W', C). `finish` is called with every block of the result, while it is in the
+/// cache; its answers come in order.
+pub(super) fn forward<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(&mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    correlate(g, &Correlation::forward(g), x, weight, finish)
 }
 
 /// Gradient of the input from that of the output.
-pub(super) fn input_gradient<T: Element>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
-    let taps = |axis: &Axis, kernel| {
-        Taps::new(axis.input, axis.output, axis.stride, kernel, |at, tap| axis.destination(at, tap))
-    };
-    gather(g, dy, weight, &taps(&g.rows, g.kernel.0), &taps(&g.columns, g.kernel.1))
+pub(super) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
+    correlate(g, &Correlation::transposed(g), dy, weight, |_| ()).0
 }
 
-/// Which source coordinates each destination coordinate of one axis adds up, and under which tap.
-struct Taps {
-    /// Coordinates of the source axis.
-    source: usize,
-    /// Destination coordinates that are this far apart see the same taps, but for the edges.
-    period: usize,
-    /// (tap, source coordinate), for each destination coordinate.
-    seen: Vec<Vec<(usize, usize)>>,
-}
-
-impl Taps {
-    fn new(
-        destination: usize,
-        source: usize,
-        period: usize,
-        kernel: usize,
-        find: impl Fn(usize, usize) -> Option<usize>,
-    ) -> Self {
-        let seen = |at| (0..kernel).filter_map(|tap| find(at, tap).map(|source| (tap, source))).collect();
-        Self { source, period, seen: (0..destination).map(seen).collect() }
-    }
-
-    /// Every destination coordinate once: in runs of [`PIXELS`] that see the same taps, and single ones.
-    fn runs(&self) -> Vec<Run> {
-        let count = self.seen.len();
-        let mut taken = vec![false; count];
-        let mut runs = Vec::new();
-        for first in 0..count {
-            let members = (0..PIXELS).map(|i| first + i * self.period);
-            let alike = |at: usize| {
-                let taps = |at: usize| self.seen[at].iter().map(|(tap, _)| tap);
-                at < count && !taken[at] && taps(at).eq(taps(first))
-            };
-            if taken[first] || self.seen[first].is_empty() {
-                continue;
-            }
-            if members.clone().all(alike) {
-                members.for_each(|at| taken[at] = true);
-                let source_step = self.seen[first + self.period][0].1 - self.seen[first][0].1;
-                runs.push(Run { first, pixels: PIXELS, source_step });
-            } else {
-                taken[first] = true;
-                runs.push(Run { first, pixels: 1, source_step: 0 });
-            }
-        }
-        runs
-    }
-}
-
-struct Run {
-    first: usize,
-    pixels: usize,
-    /// Distance of the sources of neighbouring pixels.
-    source_step: usize,
-}
-
-/// Every destination pixel is the sum, over the taps it sees, of source times weight.
-fn gather<T: Element>(g: &Geometry, source: &[T], weight: &[T], rows: &Taps, columns: &Taps) -> Vec<T> {
-    let c = g.c_in;
-    let weight = taps_first(weight, g.kernel.0 * g.kernel.1);
-    let runs = columns.runs();
-    let width = columns.seen.len();
-    let mut destination = vec![T::zero(); g.batch * rows.seen.len() * width * c];
-    destination.par_chunks_mut(width * c).enumerate().for_each(|(row, destination)| {
-        let (image, row) = (row / rows.seen.len(), row % rows.seen.len());
-        let source = &source[image * rows.source * columns.source * c..][..rows.source * columns.source * c];
-        let rows = &rows.seen[row];
-        let kernel_width = g.kernel.1;
-        let gather =
-            GatherRow { destination, source, weight: &weight, channels: c, kernel_width, rows, columns, runs: &runs };
-        pulp::Arch::new().dispatch(gather);
+fn correlate<T: Float, R: Send>(
+    g: &Geometry,
+    c: &Correlation,
+    x: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(&mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let channels = g.c_in;
+    let weight = transpose(weight, channels, g.taps());
+    let blocks = c.blocks(channels, size_of::<T>());
+    let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * channels];
+    let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * channels));
+    let finished = blocks.par_iter().zip(parts).map_init(Vec::new, |scratch, (block, target)| {
+        let source = x.strip(c, block, channels, scratch);
+        dispatch(Correlate { g, c, block, source, weight: &weight, target });
+        finish(target)
     });
-    destination
+    let finished = finished.collect();
+    (y, finished)
 }
 
-/// One row of [`gather`]. A type, because pulp's `WithSimd` is certain to be inlined into the function that has the
-/// processor's vector instructions; a closure isn't.
-struct GatherRow<'a, T> {
-    destination: &'a mut [T],
+/// Where the members `j` of a family of rows start, in the strip and in the block, in pixels.
+fn row_starts(c: &Correlation, block: &Block, rows: &Family) -> Vec<(usize, usize)> {
+    let strip = Strip::new(c, block);
+    let targets = c.rows.targets(&block.steps);
+    let steps = block.steps.start..block.steps.end.min(rows.count);
+    let images = 0..block.images.len();
+    let starts = images.flat_map(|image| {
+        let (strip, targets) = (&strip, &targets);
+        steps.clone().map(move |j| {
+            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
+            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
+            (source * strip.columns, target * c.columns.target)
+        })
+    });
+    starts.collect()
+}
+
+/// One block of a correlation.
+struct Correlate<'a, T> {
+    g: &'a Geometry,
+    c: &'a Correlation,
+    block: &'a Block,
     source: &'a [T],
+    /// (taps, C)
     weight: &'a [T],
-    channels: usize,
-    kernel_width: usize,
-    /// (tap, source row)
-    rows: &'a [(usize, usize)],
-    columns: &'a Taps,
-    runs: &'a [Run],
+    target: &'a mut [T],
 }
 
-impl<T: Element> WithSimd for GatherRow<'_, T> {
+impl<T: Float> WithSimd for Correlate<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let (c, columns) = (self.channels, self.columns);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { g, c, block, source, weight, target } = self;
+        let (channels, width) = (g.c_in, Strip::new(c, block).columns);
         let mut window = Vec::new();
-        for run in self.runs {
-            window.clear();
-            for &(ky, sy) in self.rows {
-                for &(kx, sx) in &columns.seen[run.first] {
-                    let (source, weight) = ((sy * columns.source + sx) * c, (ky * self.kernel_width + kx) * c);
-                    window.push(Tap { source, weight });
+        for rows in &c.rows.families {
+            for columns in &c.columns.families {
+                window.clear();
+                for row in &rows.taps {
+                    for column in &columns.taps {
+                        let pixel = c.rows.relative(row) * width + c.columns.relative(column);
+                        let weight = (row.index * g.kernel.1 + column.index) * channels;
+                        window.push(Tap { source: pixel * channels, weight });
+                    }
                 }
-            }
-            let target = &mut self.destination[run.first * c..];
-            let step = Step { window: &window, source: self.source, weight: self.weight };
-            if run.pixels == PIXELS {
-                let strides = (columns.period * c, run.source_step * c);
-                let rest = step.take::<PIXELS, LANES>(target, 0, c, strides);
-                step.take::<PIXELS, 1>(target, rest, c, strides);
-            } else {
-                let rest = step.take::<1, WIDE>(target, 0, c, (0, 0));
-                let rest = step.take::<1, LANES>(target, rest, c, (0, 0));
-                step.take::<1, 1>(target, rest, c, (0, 0));
+                let steps = (c.columns.step * channels, c.columns.spacing * channels);
+                for (from, to) in row_starts(c, block, rows) {
+                    let (from, to) = (from * channels, (to + columns.first) * channels);
+                    let row = Row { window: &window, source, weight, channels, steps };
+                    let mut column = 0;
+                    while column + 4 <= columns.count {
+                        row.pixels::<S, 4>(simd, from + column * steps.0, to + column * steps.1, target);
+                        column += 4;
+                    }
+                    while column < columns.count {
+                        row.pixels::<S, 1>(simd, from + column * steps.0, to + column * steps.1, target);
+                        column += 1;
+                    }
+                }
             }
         }
     }
@@ -157,144 +121,176 @@ struct Tap {
     weight: usize,
 }
 
-struct Step<'a, T> {
+struct Row<'a, T> {
     window: &'a [Tap],
     source: &'a [T],
     weight: &'a [T],
+    channels: usize,
+    /// Distances of neighbouring pixels in the source and in the target.
+    steps: (usize, usize),
 }
 
-impl<T: Element> Step<'_, T> {
-    /// Computes channels `from..to` of `P` pixels, `N` at a time, and returns the first channel that is left over.
-    /// `strides` are the distances of the pixels in the destination and in the source.
+impl<T: Float> Row<'_, T> {
+    /// `P` neighbouring pixels, which use each weight together.
     #[inline(always)]
-    fn take<const P: usize, const N: usize>(
-        &self,
-        destination: &mut [T],
-        from: usize,
-        to: usize,
-        strides: (usize, usize),
-    ) -> usize {
-        let mut at = from;
-        while at + N <= to {
-            let mut sums = [[T::zero(); N]; P];
+    fn pixels<S: Simd, const P: usize>(&self, simd: S, from: usize, to: usize, target: &mut [T]) {
+        let lanes = lanes::<S, T>();
+        let (channels, last) = (self.channels, P - 1);
+        let reach = self.window.iter().map(|tap| tap.source).max().unwrap_or(0) + last * self.steps.0 + channels;
+        let weights = self.window.iter().map(|tap| tap.weight).max().unwrap_or(0) + channels;
+        assert!(from + reach <= self.source.len() && weights <= self.weight.len(), "a window leaves its slices");
+        let target = &mut target[to..to + last * self.steps.1 + channels];
+        let mut at = 0;
+        while at + lanes <= channels {
+            let mut sums = [T::splat(simd, T::zero()); P];
             for tap in self.window {
-                let weight = lanes::<T, N>(self.weight, tap.weight + at);
-                for (p, sums) in sums.iter_mut().enumerate() {
-                    let source = lanes::<T, N>(self.source, tap.source + at + p * strides.1);
-                    for i in 0..N {
-                        sums[i] += source[i] * weight[i];
+                // SAFETY: the last channel of the last pixel under the last tap lies in the source, and the last tap's
+                // last channel in the weight (asserted above); `at + lanes` is at most the channels.
+                unsafe {
+                    let weight = load::<S, T>(self.weight.as_ptr().add(tap.weight + at));
+                    let source = self.source.as_ptr().add(from + tap.source + at);
+                    for (p, sum) in sums.iter_mut().enumerate() {
+                        *sum = T::mul_add(simd, load::<S, T>(source.add(p * self.steps.0)), weight, *sum);
                     }
                 }
             }
-            for (p, sums) in sums.iter().enumerate() {
-                destination[at + p * strides.0..][..N].copy_from_slice(sums);
+            for (p, sum) in sums.iter().enumerate() {
+                // SAFETY: `target` was just sliced to the last channel of the last pixel.
+                unsafe { target.as_mut_ptr().add(p * self.steps.1 + at).cast::<T::Lanes<S>>().write_unaligned(*sum) };
             }
-            at += N;
+            at += lanes;
         }
-        at
+        for at in at..channels {
+            for p in 0..P {
+                let source = |tap: &Tap| self.source[from + tap.source + p * self.steps.0 + at];
+                let products = self.window.iter().map(|tap| source(tap) * self.weight[tap.weight + at]);
+                target[p * self.steps.1 + at] = products.fold(T::zero(), |sum, product| sum + product);
+            }
+        }
     }
+}
+
+/// # Safety
+/// `from` must be valid for reads of one register's values.
+#[inline(always)]
+unsafe fn load<S: Simd, T: Float>(from: *const T) -> T::Lanes<S> {
+    // SAFETY: the caller's promise.
+    unsafe { from.cast::<T::Lanes<S>>().read_unaligned() }
 }
 
 /// Gradient of the weight from the input and the output's gradient.
-pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let (c, taps) = (g.c_in, g.kernel.0 * g.kernel.1);
-    let rows = g.batch * g.rows.output;
-    let length = rows.div_ceil(MAX_PARTS);
-    let sums: Vec<Vec<T>> = (0..rows.div_ceil(length))
-        .into_par_iter()
-        .map(|part| {
-            let mut sum = vec![T::zero(); taps * c];
-            for row in part * length..((part + 1) * length).min(rows) {
-                pulp::Arch::new().dispatch(AddRow { g, x, dy, row, sum: &mut sum });
+pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
+    let (c, channels, taps) = (Correlation::forward(g), g.c_in, g.taps());
+    let blocks = c.blocks(channels, size_of::<T>());
+    let per_part = blocks.len().div_ceil(MAX_PARTS);
+    let parts = blocks.par_chunks(per_part).map_init(
+        || (Vec::new(), Vec::new()),
+        |(scratch, gradient), blocks| {
+            let mut sums = vec![T::zero(); taps * channels];
+            for block in blocks {
+                let source = x.strip(&c, block, channels, scratch);
+                let first = (block.images.start * c.rows.target + block.steps.start) * c.columns.target;
+                let gradient = dy.pixels(first, block.pixels(&c), channels, gradient);
+                dispatch(AddProducts { g, c: &c, block, source, gradient, sums: &mut sums });
             }
-            sum
-        })
-        .collect();
-    let mut dw = vec![T::zero(); taps * c];
-    for sum in &sums {
-        dw.iter_mut().zip(sum).for_each(|(total, value)| *total += *value);
+            sums
+        },
+    );
+    let parts: Vec<Vec<T>> = parts.collect();
+    let mut dw = vec![T::zero(); taps * channels];
+    for sums in &parts {
+        dw.iter_mut().zip(sums).for_each(|(total, value)| *total += *value);
     }
-    transpose(&dw, taps, c)
+    transpose(&dw, taps, channels)
 }
 
-/// Adds one output row's share of the weight gradient to `sum`, (taps, C).
-struct AddRow<'a, T> {
+/// Adds one block's share of the weight gradient to `sums`, (taps, C).
+struct AddProducts<'a, T> {
     g: &'a Geometry,
-    x: &'a [T],
-    dy: &'a [T],
-    /// Among the rows of all images.
-    row: usize,
-    sum: &'a mut [T],
+    c: &'a Correlation,
+    block: &'a Block,
+    source: &'a [T],
+    gradient: &'a [T],
+    sums: &'a mut [T],
 }
 
-impl<T: Element> WithSimd for AddRow<'_, T> {
+impl<T: Float> WithSimd for AddProducts<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { g, x, dy, row, sum } = self;
-        let c = g.c_in;
-        let (image, oy) = (row / g.rows.output, row % g.rows.output);
-        let dy = &dy[row * g.columns.output * c..][..g.columns.output * c];
-        for ky in 0..g.kernel.0 {
-            let Some(iy) = g.rows.source(oy, ky) else { continue };
-            let x = &x[(image * g.rows.input + iy) * g.columns.input * c..][..g.columns.input * c];
-            for kx in 0..g.kernel.1 {
-                let mut inside = (0..g.columns.output).filter_map(|ox| g.columns.source(ox, kx).map(|ix| (ox, ix)));
-                let Some((ox, ix)) = inside.next() else { continue };
-                let count = 1 + inside.count();
-                let x_step = g.columns.stride * c;
-                let product = Product { dy: &dy[ox * c..], x: &x[ix * c..], count, dy_step: c, x_step };
-                let sum = &mut sum[(ky * g.kernel.1 + kx) * c..][..c];
-                let rest = product.add_to::<WIDE>(sum, 0);
-                let rest = product.add_to::<LANES>(sum, rest);
-                product.add_to::<1>(sum, rest);
-            }
-        }
-    }
-}
-
-/// The sum over the `count` pixels of a row of dy times x, per channel.
-struct Product<'a, T> {
-    dy: &'a [T],
-    x: &'a [T],
-    count: usize,
-    dy_step: usize,
-    x_step: usize,
-}
-
-impl<T: Element> Product<'_, T> {
-    /// Adds the channels from `from` on, `N` at a time, and returns the first that is left over.
-    #[inline(always)]
-    fn add_to<const N: usize>(&self, total: &mut [T], from: usize) -> usize {
-        let mut at = from;
-        while at + N <= total.len() {
-            let mut sums = [T::zero(); N];
-            for p in 0..self.count {
-                let dy = lanes::<T, N>(self.dy, at + p * self.dy_step);
-                let x = lanes::<T, N>(self.x, at + p * self.x_step);
-                for i in 0..N {
-                    sums[i] += dy[i] * x[i];
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { g, c, block, source, gradient, sums } = self;
+        let (channels, width) = (g.c_in, Strip::new(c, block).columns);
+        let (rows, columns) = (&c.rows.families[0], &c.columns.families[0]);
+        for (from, to) in row_starts(c, block, rows) {
+            for row in &rows.taps {
+                let from = (from + c.rows.relative(row) * width) * channels;
+                let sums = &mut sums[row.index * g.kernel.1 * channels..][..g.kernel.1 * channels];
+                let gradient = &gradient[to * channels..][..columns.count * channels];
+                let steps = (c.columns.step * channels, g.columns.dilation * channels);
+                let products = Products { source: &source[from..], gradient, channels, steps };
+                match g.kernel.1 {
+                    3 => products.add::<S, 3>(simd, sums),
+                    5 => products.add::<S, 5>(simd, sums),
+                    taps => (0..taps).for_each(|tap| {
+                        let products = Products { source: &source[from + tap * steps.1..], ..products };
+                        products.add::<S, 1>(simd, &mut sums[tap * channels..][..channels]);
+                    }),
                 }
             }
-            total[at..at + N].iter_mut().zip(&sums).for_each(|(total, sum)| *total += *sum);
-            at += N;
         }
-        at
     }
 }
 
-#[inline(always)]
-fn lanes<T, const N: usize>(values: &[T], at: usize) -> &[T; N] {
-    values[at..].first_chunk().expect("the kernels stay inside of their slices")
+/// The products of one row of gradients with the sources under `K` neighbouring taps.
+struct Products<'a, T> {
+    source: &'a [T],
+    gradient: &'a [T],
+    channels: usize,
+    /// Distances in the source of neighbouring pixels and of neighbouring taps.
+    steps: (usize, usize),
 }
 
-/// (C, taps) -> (taps, C).
-fn taps_first<T: Element>(weight: &[T], taps: usize) -> Vec<T> {
-    transpose(weight, weight.len() / taps, taps)
+impl<T: Float> Products<'_, T> {
+    #[inline(always)]
+    fn add<S: Simd, const K: usize>(&self, simd: S, sums: &mut [T]) {
+        let (lanes, channels) = (lanes::<S, T>(), self.channels);
+        let count = self.gradient.len() / channels;
+        let reach = (count - 1) * self.steps.0 + (K - 1) * self.steps.1 + channels;
+        assert!(reach <= self.source.len() && sums.len() == K * channels, "a row leaves its slices");
+        let mut at = 0;
+        while at + lanes <= channels {
+            let mut totals = [T::splat(simd, T::zero()); K];
+            for pixel in 0..count {
+                // SAFETY: the last channel of the last pixel under the last tap lies in the source (asserted above), and
+                // the gradient has `count` pixels of `channels` values; `at + lanes` is at most the channels.
+                unsafe {
+                    let gradient = load::<S, T>(self.gradient.as_ptr().add(pixel * channels + at));
+                    let source = self.source.as_ptr().add(pixel * self.steps.0 + at);
+                    for (k, total) in totals.iter_mut().enumerate() {
+                        *total = T::mul_add(simd, load::<S, T>(source.add(k * self.steps.1)), gradient, *total);
+                    }
+                }
+            }
+            for (k, total) in totals.iter().enumerate() {
+                let sum = sums[k * channels + at..][..lanes].as_mut_ptr().cast::<T::Lanes<S>>();
+                // SAFETY: `sum` points to one register's worth of values, as many as were just sliced.
+                unsafe { sum.write_unaligned(T::plus(simd, sum.read_unaligned(), *total)) };
+            }
+            at += lanes;
+        }
+        for at in at..channels {
+            for k in 0..K {
+                let product = |pixel: usize| {
+                    self.gradient[pixel * channels + at] * self.source[pixel * self.steps.0 + k * self.steps.1 + at]
+                };
+                sums[k * channels + at] += (0..count).map(product).fold(T::zero(), |sum, product| sum + product);
+            }
+        }
+    }
 }
 
 /// The transpose of a (rows, columns) matrix.
-fn transpose<T: Element>(matrix: &[T], rows: usize, columns: usize) -> Vec<T> {
+fn transpose<T: Float>(matrix: &[T], rows: usize, columns: usize) -> Vec<T> {
     (0..rows * columns).map(|i| matrix[i % rows * columns + i / rows]).collect()
 }

@@ -1,7 +1,5 @@
 //! The sizes of one convolution, checked once.
 
-use std::ops::Range;
-
 use candle_core::Tensor;
 
 use super::{Conv2dConfig, Padding};
@@ -11,7 +9,7 @@ const OP: &str = "conv2d";
 
 /// The sizes of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Geometry {
+pub(crate) struct Geometry {
     pub batch: usize,
     pub c_in: usize,
     pub c_out: usize,
@@ -24,7 +22,7 @@ pub(super) struct Geometry {
 
 /// The sizes along one spatial axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub input: usize,
     pub output: usize,
     pub stride: usize,
@@ -84,42 +82,19 @@ impl Geometry {
         })
     }
 
-    /// Output pixels of the whole batch.
-    pub fn pixels(&self) -> usize {
-        self.batch * self.rows.output * self.columns.output
+    /// Places in the kernel.
+    pub fn taps(&self) -> usize {
+        self.kernel.0 * self.kernel.1
     }
 
-    /// Input pixels of the whole batch.
-    pub fn input_pixels(&self) -> usize {
-        self.batch * self.rows.input * self.columns.input
-    }
-
-    /// Length of one row of the matrix that im2col makes for one group: taps times channels.
+    /// Products in one output value: taps times input channels of a group.
     pub fn depth(&self) -> usize {
-        self.kernel.0 * self.kernel.1 * self.c_in / self.groups
+        self.taps() * self.c_in / self.groups
     }
 
     /// Each channel is a group of its own, with one output.
     pub fn is_depthwise(&self) -> bool {
         self.groups == self.c_in && self.groups == self.c_out && self.groups > 1
-    }
-
-    /// Input and output pixels correspond one to one: the convolution is a matrix product.
-    pub fn is_pointwise(&self) -> bool {
-        let plain = |axis: &Axis| axis.stride == 1 && axis.padding == (0, 0);
-        self.kernel == (1, 1) && self.groups == 1 && plain(&self.rows) && plain(&self.columns)
-    }
-
-    /// The convolution of the output's gradient, with the kernel turned by 180 degrees, that gives the input's. There
-    /// is none for a stride (the gradient would have to be spread out) nor for a padding beyond the kernel's reach.
-    pub fn transposed(&self) -> Option<Self> {
-        Some(Self {
-            c_in: self.c_out,
-            c_out: self.c_in,
-            rows: self.rows.transposed(self.kernel.0)?,
-            columns: self.columns.transposed(self.kernel.1)?,
-            ..*self
-        })
     }
 }
 
@@ -143,32 +118,6 @@ impl Axis {
         let padded = input.checked_add(padding.0).and_then(|p| p.checked_add(padding.1)).ok_or_else(too_large)?;
         let steps = padded.checked_sub(1).and_then(|p| p.checked_sub(reach)).ok_or_else(too_large)?;
         Ok(Self { input, output: steps / stride + 1, stride, dilation, padding })
-    }
-
-    fn transposed(&self, kernel: usize) -> Option<Self> {
-        let reach = (kernel - 1) * self.dilation;
-        let padding = (reach.checked_sub(self.padding.0)?, reach.checked_sub(self.padding.1)?);
-        (self.stride == 1).then_some(Self { input: self.output, output: self.input, padding, ..*self })
-    }
-
-    /// The input coordinate under `tap` of the window of `output`, if it isn't in the padding.
-    pub fn source(&self, output: usize, tap: usize) -> Option<usize> {
-        let at = (output * self.stride + tap * self.dilation).checked_sub(self.padding.0)?;
-        (at < self.input).then_some(at)
-    }
-
-    /// The output coordinate whose window has `input` under `tap`.
-    pub fn destination(&self, input: usize, tap: usize) -> Option<usize> {
-        let at = (input + self.padding.0).checked_sub(tap * self.dilation)?;
-        (at % self.stride == 0 && at / self.stride < self.output).then_some(at / self.stride)
-    }
-
-    /// The taps of the window of `output` that lie inside the input.
-    pub fn inside(&self, output: usize, kernel: usize) -> Range<usize> {
-        let origin = output * self.stride;
-        let first = self.padding.0.saturating_sub(origin).div_ceil(self.dilation).min(kernel);
-        let past = (self.padding.0 + self.input).saturating_sub(origin).div_ceil(self.dilation).min(kernel);
-        first..past.max(first)
     }
 }
 

@@ -1,17 +1,21 @@
 //! 2-d convolution: dense, grouped and depthwise, with its gradients.
 
 mod composed;
+mod correlation;
 mod dense;
 mod depthwise;
 mod geometry;
-mod im2col;
-mod matmul;
+mod multiply;
 mod op;
+mod panels;
+mod source;
 
 use candle_core::Tensor;
 
+use crate::simd::Float;
 use crate::{Format, Result};
-use geometry::Geometry;
+pub(crate) use geometry::Geometry;
+pub(crate) use source::{GradientReading, Reading, Source};
 
 /// Zeros around a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,4 +120,25 @@ pub fn conv2d(
         (Some(bias), Format::ChannelsLast) => Ok(y.broadcast_add(bias)?),
         (Some(bias), Format::ChannelsFirst) => Ok(y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?),
     }
+}
+
+/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with every block of the result, while it
+/// is in the cache; its answers come in order.
+pub(crate) fn output<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(&mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    if g.is_depthwise() { depthwise::forward(g, x, weight, finish) } else { dense::forward(g, x, weight, finish) }
+}
+
+/// Gradient of the input, (B, H, W, I), from that of the output.
+pub(crate) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
+    if g.is_depthwise() { depthwise::input_gradient(g, dy, weight) } else { dense::input_gradient(g, dy, weight) }
+}
+
+/// Gradient of the weight, (O, I / groups, kh, kw), from the input and the output's gradient.
+pub(crate) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
+    if g.is_depthwise() { depthwise::weight_gradient(g, x, dy) } else { dense::weight_gradient(g, x, dy) }
 }

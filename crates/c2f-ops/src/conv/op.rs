@@ -1,11 +1,12 @@
 //! The kernels as candle operations on channels-last tensors.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::geometry::Geometry;
-use super::matmul::Element;
-use super::{dense, depthwise};
+use super::source::Source;
+use super::{input_gradient, output, weight_gradient};
+use crate::kernel::{dtype, slice, with_float};
+use crate::simd::Float;
 
 /// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O) on the CPU.
 pub(super) fn conv2d(x: &Tensor, weight: &Tensor, geometry: Geometry) -> Result<Tensor> {
@@ -30,15 +31,12 @@ enum Quantity {
 }
 
 impl Conv2d {
-    fn run<T: Element>(&self, a: &[T], b: &[T]) -> Vec<T> {
+    fn run<T: Float>(&self, a: &[T], b: &[T]) -> Vec<T> {
         let g = &self.geometry;
-        match (self.result, g.is_depthwise()) {
-            (Quantity::Output, true) => depthwise::forward(g, a, b),
-            (Quantity::Input, true) => depthwise::input_gradient(g, a, b),
-            (Quantity::Weight, true) => depthwise::weight_gradient(g, a, b),
-            (Quantity::Output, false) => dense::forward(g, a, b),
-            (Quantity::Input, false) => dense::input_gradient(g, a, b),
-            (Quantity::Weight, false) => dense::weight_gradient(g, a, b),
+        match self.result {
+            Quantity::Output => output(g, &Source::Plain(a), b, |_| ()).0,
+            Quantity::Input => input_gradient(g, &Source::Plain(a), b),
+            Quantity::Weight => weight_gradient(g, &Source::Plain(a), &Source::Plain(b)),
         }
     }
 
@@ -58,18 +56,10 @@ impl CustomOp2 for Conv2d {
     }
 
     fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
-        let storage = match (a, b) {
-            (CpuStorage::F32(a), CpuStorage::F32(b)) => CpuStorage::F32(self.run(values(a, la)?, values(b, lb)?)),
-            (CpuStorage::F64(a), CpuStorage::F64(b)) => CpuStorage::F64(self.run(values(a, la)?, values(b, lb)?)),
-            _ => {
-                bail!(
-                    "conv2d: both tensors must be f32 or both f64 on the CPU, got {:?} and {:?}",
-                    a.dtype(),
-                    b.dtype()
-                )
-            }
-        };
-        Ok((storage, self.shape()))
+        with_float!("conv2d", dtype(a), T => {
+            let values = self.run::<T>(slice("conv2d", a, la)?, slice("conv2d", b, lb)?);
+            Ok(crate::kernel::output(values, self.shape()))
+        })
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -78,12 +68,5 @@ impl CustomOp2 for Conv2d {
             wanted.track_op().then(|| a.apply_op2_no_bwd(b, &Self { result, ..*self })).transpose()
         };
         Ok((gradient(x, &dy, weight, Quantity::Input)?, gradient(weight, x, &dy, Quantity::Weight)?))
-    }
-}
-
-fn values<'a, T>(storage: &'a [T], layout: &Layout) -> Result<&'a [T]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage[start..end]),
-        None => bail!("conv2d: the kernels need contiguous tensors"),
     }
 }

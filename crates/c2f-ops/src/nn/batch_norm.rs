@@ -3,6 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::{Init, NormMode, Params, Pass};
+use crate::maps::Norm;
 use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train};
 
 /// Batch normalisation with one or two sets of running statistics (a set of its own for each kind of picture, as in
@@ -46,27 +47,44 @@ impl BatchNorm2d {
         })
     }
 
-    /// Maps to maps of the same shape. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
+    /// A tensor to one of the same shape. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
     ///
     /// # Errors
     /// If the input doesn't have the layer's channels, or the layer hasn't that set of statistics.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let running = self.running.get(pass.statistics).ok_or_else(|| Error::Config {
-            op: "batch_norm",
-            message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
-        })?;
-        let (weight, bias) = match pass.norm {
+        let Norm { gamma, beta, given, eps } = self.norm(pass)?;
+        match given {
+            Some((mean, var)) => batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, self.format),
+            None => {
+                let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, self.format)?;
+                self.follow(&stats, pass)?;
+                Ok(y)
+            }
+        }
+    }
+
+    /// What the layer does in a pass.
+    pub(super) fn norm(&self, pass: &Pass) -> Result<Norm> {
+        let running = self.running(pass)?;
+        let (gamma, beta) = match pass.norm {
             NormMode::Frozen => (self.weight.as_detached_tensor(), self.bias.as_detached_tensor()),
             NormMode::Train | NormMode::Eval => (pass.weight(&self.weight), pass.weight(&self.bias)),
         };
-        if pass.norm == NormMode::Train {
-            let (y, stats) = batch_norm_train(x, &weight, &bias, self.eps, self.format)?;
-            running.follow(&stats, self.momentum)?;
-            Ok(y)
-        } else {
-            let (mean, var) = (running.mean.as_detached_tensor(), running.var.as_detached_tensor());
-            batch_norm_eval(x, &weight, &bias, &mean, &var, self.eps, self.format)
-        }
+        let given = (pass.norm != NormMode::Train)
+            .then(|| (running.mean.as_detached_tensor(), running.var.as_detached_tensor()));
+        Ok(Norm { gamma, beta, given, eps: self.eps })
+    }
+
+    /// Moves the running statistics of the pass towards those of a batch.
+    pub(super) fn follow(&self, stats: &BatchStats, pass: &Pass) -> Result<()> {
+        self.running(pass)?.follow(stats, self.momentum)
+    }
+
+    fn running(&self, pass: &Pass) -> Result<&Running> {
+        self.running.get(pass.statistics).ok_or_else(|| Error::Config {
+            op: "batch_norm",
+            message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
+        })
     }
 }
 

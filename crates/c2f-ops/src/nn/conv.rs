@@ -75,16 +75,25 @@ impl Conv2d {
     /// # Errors
     /// If the input doesn't have the layer's channels, or is smaller than the kernel.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (_, _, h, w) = self.format.dims(x)?;
+        let bias = self.bias.as_ref().map(|bias| pass.weight(bias));
+        conv2d(x, &pass.weight(&self.weight), bias.as_ref(), &self.config((h, w))?, self.format)
+    }
+
+    /// The settings for maps of `size` (height, width).
+    pub(super) fn config(&self, size: (usize, usize)) -> Result<Conv2dConfig> {
         let padding = match self.padding {
             ConvPadding::Explicit(padding) => padding,
             ConvPadding::Same => {
-                let (_, _, h, w) = self.format.dims(x)?;
                 let (_, _, kh, kw) = self.weight.dims4()?;
-                Padding::same((h, w), (kh, kw), self.config.stride, self.config.dilation)
+                Padding::same(size, (kh, kw), self.config.stride, self.config.dilation)
             }
         };
-        let bias = self.bias.as_ref().map(|bias| pass.weight(bias));
-        let config = Conv2dConfig { padding, ..self.config };
-        conv2d(x, &pass.weight(&self.weight), bias.as_ref(), &config, self.format)
+        Ok(Conv2dConfig { padding, ..self.config })
+    }
+
+    /// The weight, as this pass sees it.
+    pub(super) fn weight(&self, pass: &Pass) -> Tensor {
+        pass.weight(&self.weight)
     }
 }

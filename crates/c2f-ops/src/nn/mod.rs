@@ -5,6 +5,7 @@
 
 mod batch_norm;
 mod conv;
+mod conv_norm_act;
 mod init;
 mod linear;
 mod params;
@@ -12,6 +13,7 @@ mod pass;
 
 pub use batch_norm::BatchNorm2d;
 pub use conv::{Conv2d, Conv2dOptions, ConvPadding};
+pub use conv_norm_act::{ConvNormAct, ConvNormActOptions};
 pub use init::Init;
 pub use linear::Linear;
 pub use params::{Entry, Kind, Params};

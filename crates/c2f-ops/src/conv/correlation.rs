@@ -1,0 +1,188 @@
+//! A convolution and its transpose as the same thing: a sum over taps, at every pixel of a target, of a source's pixel
+//! times a weight.
+
+use std::ops::Range;
+
+use super::geometry::{Axis, Geometry};
+
+/// Pixels of a block that are worth having: enough to use each weight often, few enough to stay in a core's cache.
+const BLOCK_PIXELS: usize = 256;
+
+/// Bytes of source that a block should at most read.
+const BLOCK_BYTES: usize = 384 << 10;
+
+/// Blocks that a small map is still cut into, so that several cores have work.
+const BLOCKS: usize = 8;
+
+/// Which source pixels each target pixel adds up.
+///
+/// Along an axis, target pixel `first + spacing * j` sees source pixel `step * j + offset` under each tap. A convolution
+/// has one such family of pixels (`spacing` 1, `step` its stride); its transpose has one for each remainder of the
+/// coordinate by the stride, which sees only the taps that land on the grid (`spacing` the stride, `step` 1).
+#[derive(Debug, Clone)]
+pub(super) struct Correlation {
+    pub batch: usize,
+    pub rows: Lattice,
+    pub columns: Lattice,
+}
+
+/// A [`Correlation`] along one axis.
+#[derive(Debug, Clone)]
+pub(super) struct Lattice {
+    pub source: usize,
+    pub target: usize,
+    pub spacing: usize,
+    pub step: usize,
+    pub families: Vec<Family>,
+    /// Smallest and largest offset.
+    reach: (isize, isize),
+}
+
+/// Target pixels that see the same taps.
+#[derive(Debug, Clone)]
+pub(super) struct Family {
+    pub first: usize,
+    pub count: usize,
+    /// Ascending in their offsets.
+    pub taps: Vec<Tap>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tap {
+    /// Index into the kernel.
+    pub index: usize,
+    pub offset: isize,
+}
+
+impl Correlation {
+    /// Input to output.
+    pub fn forward(g: &Geometry) -> Self {
+        let lattice = |axis: &Axis, kernel: usize| {
+            let offset = |tap: usize| (tap * axis.dilation) as isize - axis.padding.0 as isize;
+            let taps = (0..kernel).map(|index| Tap { index, offset: offset(index) }).collect();
+            let families = vec![Family { first: 0, count: axis.output, taps }];
+            Lattice::new(axis.input, axis.output, 1, axis.stride, families)
+        };
+        Self { batch: g.batch, rows: lattice(&g.rows, g.kernel.0), columns: lattice(&g.columns, g.kernel.1) }
+    }
+
+    /// Gradient of the output to gradient of the input.
+    pub fn transposed(g: &Geometry) -> Self {
+        let lattice = |axis: &Axis, kernel: usize| {
+            let stride = axis.stride as isize;
+            let family = |first: usize| {
+                let distance = |tap: usize| (first + axis.padding.0) as isize - (tap * axis.dilation) as isize;
+                let on_grid = (0..kernel).rev().filter(|&tap| distance(tap) % stride == 0);
+                let taps = on_grid.map(|index| Tap { index, offset: distance(index) / stride }).collect();
+                Family { first, count: (axis.input - first).div_ceil(axis.stride), taps }
+            };
+            let families = (0..axis.stride.min(axis.input)).map(family).collect();
+            Lattice::new(axis.output, axis.input, axis.stride, 1, families)
+        };
+        Self { batch: g.batch, rows: lattice(&g.rows, g.kernel.0), columns: lattice(&g.columns, g.kernel.1) }
+    }
+
+    /// Each target pixel is the source pixel at the same place times a matrix.
+    pub fn is_pointwise(&self) -> bool {
+        let plain = |lattice: &Lattice| {
+            let [Family { taps, .. }] = &*lattice.families else { return false };
+            lattice.step == 1 && lattice.source == lattice.target && matches!(**taps, [Tap { offset: 0, .. }])
+        };
+        plain(&self.rows) && plain(&self.columns)
+    }
+
+    /// The pieces that are computed one by one, in order of their target pixels. They depend on the sizes only.
+    pub fn blocks(&self, channels: usize, element: usize) -> Vec<Block> {
+        let (rows, columns) = (self.rows.steps(), self.columns.steps());
+        let row_bytes = self.columns.extent(columns).len() * self.rows.step * channels * element;
+        let pixels = (self.batch * rows * columns / BLOCKS).clamp(64, BLOCK_PIXELS);
+        let height = (pixels / columns).min(BLOCK_BYTES / row_bytes.max(1)).clamp(1, rows);
+        let images = if height < rows { 1 } else { (pixels / (rows * columns)).clamp(1, self.batch) };
+        // Even heights, so that no last block is a sliver.
+        let height = rows.div_ceil(rows.div_ceil(height));
+        let mut blocks = Vec::new();
+        for first in (0..self.batch).step_by(images) {
+            for row in (0..rows).step_by(height) {
+                let images = first..(first + images).min(self.batch);
+                blocks.push(Block { images, steps: row..(row + height).min(rows) });
+            }
+        }
+        blocks
+    }
+}
+
+impl Lattice {
+    fn new(source: usize, target: usize, spacing: usize, step: usize, families: Vec<Family>) -> Self {
+        let offsets = || families.iter().flat_map(|family| family.taps.iter().map(|tap| tap.offset));
+        let reach = (offsets().min().unwrap_or(0), offsets().max().unwrap_or(0));
+        Self { source, target, spacing, step, families, reach }
+    }
+
+    /// Members of the largest family.
+    pub fn steps(&self) -> usize {
+        self.target.div_ceil(self.spacing)
+    }
+
+    /// The source pixels, also those beyond its edges, that the first `steps` members of all families see.
+    fn extent(&self, steps: usize) -> Range<isize> {
+        self.seen(&(0..steps))
+    }
+
+    /// The source pixels, also those beyond its edges, that members `steps` of all families see.
+    pub fn seen(&self, steps: &Range<usize>) -> Range<isize> {
+        let at = |j: usize| (j * self.step) as isize;
+        at(steps.start) + self.reach.0..at(steps.end.max(1) - 1) + self.reach.1 + 1
+    }
+
+    /// The target pixels that members `steps` of all families are.
+    pub fn targets(&self, steps: &Range<usize>) -> Range<usize> {
+        steps.start * self.spacing..(steps.end * self.spacing).min(self.target)
+    }
+
+    /// Distance of a tap from the first source pixel that its family's member could see.
+    pub fn relative(&self, tap: &Tap) -> usize {
+        (tap.offset - self.reach.0) as usize
+    }
+}
+
+/// A piece of the target: rows of one image, or several whole images.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub images: Range<usize>,
+    /// Members of the families of rows.
+    pub steps: Range<usize>,
+}
+
+impl Block {
+    /// Pixels of the target.
+    pub fn pixels(&self, c: &Correlation) -> usize {
+        self.images.len() * c.rows.targets(&self.steps).len() * c.columns.target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Conv2dConfig, Padding};
+    use super::*;
+    use candle_core::{DType, Device, Tensor};
+
+    #[test]
+    fn blocks_cover_the_target_in_order() {
+        for (batch, h, w, stride) in [(1, 1, 1, 1), (3, 112, 96, 2), (40, 7, 7, 1), (2, 13, 700, 3)] {
+            let weight = Tensor::zeros((4, 4, 3, 3), DType::F32, &Device::Cpu).unwrap();
+            let config =
+                Conv2dConfig { stride: (stride, stride), padding: Padding::uniform(1), ..Conv2dConfig::default() };
+            let g = Geometry::new((batch, 4, h, w), &weight, None, &config).unwrap();
+            for c in [Correlation::forward(&g), Correlation::transposed(&g)] {
+                let mut next = 0;
+                for block in c.blocks(4, 4) {
+                    let rows = c.rows.targets(&block.steps);
+                    assert_eq!(next, (block.images.start * c.rows.target + rows.start) * c.columns.target);
+                    assert!(block.images.len() == 1 || rows.len() == c.rows.target);
+                    next += block.pixels(&c);
+                }
+                assert_eq!(next, batch * c.rows.target * c.columns.target);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A matrix packed for the multiplication kernels: panels of a few registers of neighbouring columns.
+
+use rayon::prelude::*;
+
+use crate::simd::{self, Float};
+
+/// Registers of the widest panel: as many sums as fit beside it in the processor's registers.
+pub(super) const fn widest(registers: usize) -> usize {
+    if registers >= 32 { 4 } else { 3 }
+}
+
+/// How `columns` columns are cut into panels.
+#[derive(Debug, Clone)]
+pub(super) struct Panels {
+    /// Values of one register.
+    lanes: usize,
+    widest: usize,
+    columns: usize,
+}
+
+/// One panel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panel {
+    /// First column.
+    pub column: usize,
+    /// Columns that exist; the rest of the registers is padding.
+    pub columns: usize,
+    pub registers: usize,
+}
+
+impl Panels {
+    /// For the instructions in use.
+    pub fn new<T: Float>(columns: usize) -> Self {
+        struct Sizes<T>(std::marker::PhantomData<T>);
+        impl<T: Float> pulp::WithSimd for Sizes<T> {
+            type Output = (usize, usize);
+            #[inline(always)]
+            fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+                (simd::lanes::<S, T>(), widest(S::REGISTER_COUNT))
+            }
+        }
+        let (lanes, widest) = simd::dispatch(Sizes::<T>(std::marker::PhantomData));
+        Self { lanes, widest, columns }
+    }
+
+    /// The panels, from left to right, as wide as each other if possible: narrow ones use the processor worse.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Panel> + use<> {
+        let registers = self.columns.div_ceil(self.lanes);
+        let count = registers.div_ceil(self.widest).max(1);
+        let (lanes, columns) = (self.lanes, self.columns);
+        (0..count).map(move |i| {
+            let (from, to) = (i * registers / count, (i + 1) * registers / count);
+            let column = from * lanes;
+            Panel { column, columns: (to * lanes).min(columns) - column, registers: to - from }
+        })
+    }
+
+    /// Columns with their padding.
+    pub fn padded(&self) -> usize {
+        self.columns.div_ceil(self.lanes) * self.lanes
+    }
+
+    /// Columns of a panel with their padding.
+    pub fn width(&self, panel: &Panel) -> usize {
+        panel.registers * self.lanes
+    }
+
+    /// Packs a matrix, panel after panel, each row by row.
+    pub fn pack<T: Float>(&self, values: &[T], matrix: &Strided) -> Vec<T> {
+        let rows = matrix.starts.len() * matrix.rows;
+        let mut packed = vec![T::zero(); rows * self.padded()];
+        let mut parts = Vec::new();
+        let mut rest = &mut *packed;
+        for panel in self.iter() {
+            let width = panel.registers * self.lanes;
+            let (part, others) = rest.split_at_mut(rows * width);
+            rest = others;
+            for (part, &start) in part.chunks_mut((matrix.rows * width).max(1)).zip(&matrix.starts) {
+                let start = start + panel.column * matrix.column_stride;
+                let pieces = part.chunks_mut(64 * width).enumerate();
+                parts.extend(pieces.map(move |(i, part)| (panel, start + i * 64 * matrix.row_stride, width, part)));
+            }
+        }
+        parts.into_par_iter().for_each(|(panel, start, width, part)| {
+            if matrix.column_stride < matrix.row_stride {
+                for (row, part) in part.chunks_exact_mut(width).enumerate() {
+                    for (column, part) in part[..panel.columns].iter_mut().enumerate() {
+                        *part = values[start + row * matrix.row_stride + column * matrix.column_stride];
+                    }
+                }
+            } else {
+                for column in 0..panel.columns {
+                    let start = start + column * matrix.column_stride;
+                    for (row, part) in part.chunks_exact_mut(width).enumerate() {
+                        part[column] = values[start + row * matrix.row_stride];
+                    }
+                }
+            }
+        });
+        packed
+    }
+
+    /// One column of a packed matrix of `rows` rows.
+    pub fn column<'a, T: Float>(
+        &self,
+        packed: &'a [T],
+        rows: usize,
+        column: usize,
+    ) -> impl Iterator<Item = T> + use<'a, T> {
+        let panel = self.iter().find(|panel| column < panel.column + panel.columns);
+        let (start, within, width) =
+            panel.map_or((0, 0, 1), |panel| (panel.column, column - panel.column, panel.registers * self.lanes));
+        packed[start * rows..][..width * rows].chunks_exact(width).map(move |row| row[within])
+    }
+}
+
+/// A matrix in a slice of values: stacked parts of as many rows each, whose elements are regular steps apart.
+#[derive(Debug, Clone)]
+pub(super) struct Strided {
+    /// Where each part starts.
+    pub starts: Vec<usize>,
+    /// Rows of a part.
+    pub rows: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_a_packed_matrix_are_the_matrixs() {
+        for (parts, rows, columns) in [(1, 1, 1), (1, 70, 16), (3, 3, 17), (2, 5, 200), (2, 130, 63)] {
+            let values: Vec<f32> = (0..parts * rows * columns).map(|i| i as f32).collect();
+            for (row_stride, column_stride) in [(columns, 1), (1, rows)] {
+                let starts = (0..parts).map(|part| part * rows * columns).collect();
+                let matrix = Strided { starts, rows, row_stride, column_stride };
+                let panels = Panels::new::<f32>(columns);
+                let packed = panels.pack(&values, &matrix);
+                assert_eq!(packed.len(), parts * rows * panels.padded());
+                for column in 0..columns {
+                    let expected = (0..parts * rows).map(|row| {
+                        values[row / rows * rows * columns + row % rows * row_stride + column * column_stride]
+                    });
+                    assert!(panels.column(&packed, parts * rows, column).eq(expected));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Convolution, batch normalisation and activation as one operation on maps.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+
+use super::join::Activation;
+use super::stored::{Content, Stored, token, token_gradient};
+use super::{Maps, with_stored};
+use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, part_moments, sums};
+use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
+use crate::kernel::{expect_shape, read};
+use crate::simd::Float;
+use crate::{Format, batch_norm_eval, batch_norm_train, conv2d};
+
+/// Batch normalisation: its affine map and its statistics, all of the output's channels.
+pub(crate) struct Norm {
+    pub gamma: Tensor,
+    pub beta: Tensor,
+    /// Mean and variance; those of the batch where there are none.
+    pub given: Option<(Tensor, Tensor)>,
+    pub eps: f64,
+}
+
+/// `activation(norm(conv(x)))`, and the statistics of the batch where they were used. `weight` is (O, I / groups, kh, kw).
+pub(crate) fn conv_norm_act(
+    x: &Maps,
+    weight: &Tensor,
+    config: &Conv2dConfig,
+    norm: &Norm,
+    activation: Activation,
+) -> crate::Result<(Maps, Option<BatchStats>)> {
+    let outputs = weight.dims().first().copied().unwrap_or(0);
+    expect_shape("conv_norm_act", "gamma", &norm.gamma, &[outputs])?;
+    expect_shape("conv_norm_act", "beta", &norm.beta, &[outputs])?;
+    with_stored!(
+        x,
+        stored => stored.conv_norm_act(weight, config, norm, activation).map(|(y, stats)| (y.into(), stats)),
+        x => {
+            let format = Format::ChannelsFirst;
+            let y = conv2d(x, weight, None, config, format)?;
+            let (y, stats) = match &norm.given {
+                None => {
+                    let (y, stats) = batch_norm_train(&y, &norm.gamma, &norm.beta, norm.eps, format)?;
+                    (y, Some(stats))
+                }
+                Some((mean, var)) => {
+                    (batch_norm_eval(&y, &norm.gamma, &norm.beta, mean, var, norm.eps, format)?, None)
+                }
+            };
+            Ok((Maps(super::Repr::Composed(activation.of(&y)?)), stats))
+        }
+    )
+}
+
+impl<T: Float> Stored<T> {
+    fn conv_norm_act(
+        &self,
+        weight: &Tensor,
+        config: &Conv2dConfig,
+        norm: &Norm,
+        activation: Activation,
+    ) -> crate::Result<(Self, Option<BatchStats>)> {
+        let geometry = Geometry::new(self.dims(), weight, None, config)?;
+        let dims = (geometry.batch, geometry.c_out, geometry.rows.output, geometry.columns.output);
+        let affine = Tensor::stack(&[&norm.gamma, &norm.beta], 0)?;
+        let given = match &norm.given {
+            Some((mean, var)) => Some(Moments { mean: doubles(mean)?, var: doubles(var)? }),
+            None => None,
+        };
+        let scale_of = |moments: &Moments| -> crate::Result<Reading<T>> {
+            reading(moments, &doubles(&norm.gamma)?, &doubles(&norm.beta)?, norm.eps, activation)
+        };
+        let values = self.content.values()?;
+        let x = self.content.source(&values);
+        let weight = weight.contiguous()?;
+        if let (Some(moments), false) = (&given, self.token.track_op() || weight.track_op() || affine.track_op()) {
+            let y = folded(&geometry, &x, &weight, &scale_of(moments)?)?;
+            let content = Content::new(y, dims, None);
+            return Ok((Self { token: self.token.clone(), content }, None));
+        }
+        let channels = geometry.c_out;
+        let (y, moments, stats) = if let Some(moments) = given {
+            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, |_| ()))?;
+            (y, moments, None)
+        } else {
+            let finish = |block: &mut [T]| part_moments(block, channels);
+            let (y, parts) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
+            let moments = join_moments(parts, channels);
+            let vector = |values: &[f64]| Tensor::new(values, weight.device())?.to_dtype(T::DTYPE);
+            let stats =
+                BatchStats { mean: vector(&moments.mean)?, var: vector(&moments.var)?, count: y.len() / channels };
+            (y, moments, Some(stats))
+        };
+        let content = Content::new(y, dims, Some(scale_of(&moments)?));
+        let op = ConvNormAct {
+            geometry,
+            x: self.content.clone(),
+            y: content.clone(),
+            from_batch: stats.is_some(),
+            rstd: moments.var.iter().map(|var| 1.0 / (var + norm.eps).sqrt()).collect(),
+            moments,
+        };
+        Ok((Self { token: self.token.apply_op3(&weight, &affine, op)?, content }, stats))
+    }
+}
+
+/// BatchNorm and activation as what is done to every value of a channel.
+fn reading<T: Float>(
+    moments: &Moments,
+    gamma: &[f64],
+    beta: &[f64],
+    eps: f64,
+    activation: Activation,
+) -> crate::Result<Reading<T>> {
+    let scale: Vec<f64> = gamma.iter().zip(&moments.var).map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
+    let shift =
+        beta.iter().zip(&moments.mean).zip(&scale).map(|((beta, mean), scale)| T::from_f64(beta - mean * scale));
+    let (low, high) = activation.limits();
+    Ok(Reading { shift: shift.collect(), scale: scale.iter().map(|&scale| T::from_f64(scale)).collect(), low, high })
+}
+
+/// The convolution with BatchNorm's scale in its weight, and the rest done while a block is in the cache: for networks
+/// that only predict.
+fn folded<T: Float>(g: &Geometry, x: &Source<T>, weight: &Tensor, norm: &Reading<T>) -> Result<Vec<T>> {
+    let weight = read("conv2d", [weight], |[weight]: [&[T]; 1]| {
+        let channels = weight.chunks_exact(g.depth()).zip(&norm.scale);
+        channels.flat_map(|(channel, &scale)| channel.iter().map(move |&value| value * scale)).collect::<Vec<T>>()
+    })?;
+    let finish = |block: &mut [T]| {
+        crate::simd::dispatch(
+            #[inline(always)]
+            || {
+                for pixel in block.chunks_exact_mut(g.c_out) {
+                    for (value, &shift) in pixel.iter_mut().zip(&norm.shift) {
+                        let y = *value + shift;
+                        let y = if y < norm.low { norm.low } else { y };
+                        *value = if y > norm.high { norm.high } else { y };
+                    }
+                }
+            },
+        );
+    };
+    Ok(conv::output(g, x, &weight, finish).0)
+}
+
+fn doubles(vector: &Tensor) -> Result<Vec<f64>> {
+    vector.to_dtype(candle_core::DType::F64)?.to_vec1()
+}
+
+struct ConvNormAct<T> {
+    geometry: Geometry,
+    x: Arc<Content<T>>,
+    y: Arc<Content<T>>,
+    moments: Moments,
+    /// 1 / sqrt(var + eps)
+    rstd: Vec<f64>,
+    /// Whether the statistics are the batch's, and so depend on the input.
+    from_batch: bool,
+}
+
+impl<T: Float> ConvNormAct<T> {
+    /// How the gradient before BatchNorm is read from the one after the activation.
+    fn gradient_reading(&self, sums: Option<&Sums>, count: usize) -> Result<GradientReading<T>> {
+        let Some(reading) = self.y.reading.clone() else { candle_core::bail!("conv_norm_act: maps without a reading") };
+        let channels = self.rstd.len();
+        let (mut slope, mut offset) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        if let (Some(sums), true) = (sums, self.from_batch) {
+            // scale * (g - mean(g) - normalised * mean(g * normalised)), normalised being (x - mean) * rstd.
+            for c in 0..channels {
+                let scale = reading.scale[c].to_f64();
+                let along = -scale * sums.scaled[c] * self.rstd[c] / count as f64;
+                slope[c] = T::from_f64(along);
+                offset[c] = T::from_f64(-scale * sums.plain[c] / count as f64 - along * self.moments.mean[c]);
+            }
+        }
+        Ok(GradientReading { reading, slope, offset })
+    }
+}
+
+impl<T: Float> CustomOp3 for ConvNormAct<T> {
+    fn name(&self) -> &'static str {
+        "conv_norm_act"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok(token::<T>())
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        affine: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (y, gradient) = self.y.take()?;
+        let Some(reading) = &self.y.reading else { candle_core::bail!("conv_norm_act: maps without a reading") };
+        let sums = (affine.track_op() || self.from_batch)
+            .then(|| sums(&y, &gradient, reading, &self.moments.mean, &self.rstd));
+        let reading = self.gradient_reading(sums.as_ref(), y.len() / self.rstd.len())?;
+        let dy = Source::Gradient(&gradient, &y, &reading);
+        let d_affine = match &sums {
+            Some(sums) if affine.track_op() => {
+                let both = [&*sums.scaled, &*sums.plain].concat();
+                Some(Tensor::from_vec(both, affine.shape(), affine.device())?.to_dtype(T::DTYPE)?)
+            }
+            _ => None,
+        };
+        let g = &self.geometry;
+        let d_weight = weight.track_op().then(|| {
+            let values = self.x.values()?;
+            let dw = conv::weight_gradient(g, &self.x.source(&values), &dy);
+            Tensor::from_vec(dw, weight.shape(), weight.device())
+        });
+        if x.track_op() {
+            self.x.add_gradient(read("conv2d", [weight], |[weight]| conv::input_gradient(g, &dy, weight))?);
+        }
+        Ok((token_gradient(x)?, d_weight.transpose()?, d_affine))
+    }
+}

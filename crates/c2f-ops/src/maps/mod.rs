@@ -1,0 +1,126 @@
+//! Feature maps between the layers of a network.
+//!
+//! candle's tape adds a zeroing and an addition to every gradient, keeps every intermediate tensor until the whole graph
+//! goes, and would see convolution, BatchNorm and activation as three operations. So maps on the CPU are not tensors: the
+//! tape sees a token of one value in their place, whose only use is the order of the backward pass. The values, stored
+//! before normalisation and activation (which their readers apply on the way), and their gradient lie beside it, and go
+//! as soon as they were used.
+
+mod conv_norm_act;
+mod join;
+mod pool;
+mod stored;
+mod tensor;
+
+use candle_core::{DType, Tensor};
+
+use crate::{Format, PoolConfig, Result, max_pool2d};
+pub(crate) use conv_norm_act::{Norm, conv_norm_act};
+pub use join::Activation;
+use stored::Stored;
+
+/// Feature maps (B, C, H, W) between the layers of a network, in the device's own way of keeping them.
+///
+/// A clone shares the values. `backward` frees them, so it can run once through a graph that has maps in it.
+#[derive(Clone, Debug)]
+pub struct Maps(Repr);
+
+#[derive(Clone, Debug)]
+enum Repr {
+    F32(Stored<f32>),
+    F64(Stored<f64>),
+    /// (B, C, H, W), where candle's own operations compute.
+    Composed(Tensor),
+}
+
+/// Evaluates an expression on the stored maps of either type, or another one on a composed tensor.
+macro_rules! with_stored {
+    ($maps:expr, $stored:ident => $body:expr, $tensor:ident => $composed:expr) => {
+        match &$maps.0 {
+            $crate::maps::Repr::F32($stored) => $body,
+            $crate::maps::Repr::F64($stored) => $body,
+            $crate::maps::Repr::Composed($tensor) => $composed,
+        }
+    };
+}
+use with_stored;
+
+impl Maps {
+    /// The maps that a tensor of `format` holds.
+    ///
+    /// # Errors
+    /// If it doesn't have four dimensions, or is neither f32 nor f64.
+    pub fn new(x: &Tensor, format: Format) -> Result<Self> {
+        let nchw = format.dims(x)?;
+        if !x.device().is_cpu() {
+            return Ok(Self(Repr::Composed(format.to_nchw(x)?)));
+        }
+        let x = match format {
+            Format::ChannelsLast => x.contiguous()?,
+            Format::ChannelsFirst => Format::ChannelsLast.from_nchw(x)?,
+        };
+        match x.dtype() {
+            DType::F64 => Ok(Stored::<f64>::enter(&x, nchw)?.into()),
+            _ => Ok(Stored::<f32>::enter(&x, nchw)?.into()),
+        }
+    }
+
+    /// The maps as a tensor of `format`.
+    ///
+    /// # Errors
+    /// If `backward` has freed them.
+    pub fn to_tensor(&self, format: Format) -> Result<Tensor> {
+        let last = with_stored!(self, stored => stored.leave()?, nchw => return format.from_nchw(nchw));
+        match format {
+            Format::ChannelsLast => Ok(last),
+            Format::ChannelsFirst => Format::ChannelsLast.to_nchw(&last),
+        }
+    }
+
+    /// (batch, channels, height, width).
+    ///
+    /// # Errors
+    /// None on the CPU.
+    pub fn dims(&self) -> Result<(usize, usize, usize, usize)> {
+        with_stored!(self, stored => Ok(stored.dims()), nchw => Ok(nchw.dims4()?))
+    }
+
+    /// `activation(self + other)`.
+    ///
+    /// # Errors
+    /// If the maps don't have the same shape and type.
+    pub fn add(&self, other: &Self, activation: Activation) -> Result<Self> {
+        match (&self.0, &other.0) {
+            (Repr::F32(a), Repr::F32(b)) => Ok(a.join(b, activation)?.into()),
+            (Repr::F64(a), Repr::F64(b)) => Ok(a.join(b, activation)?.into()),
+            _ => {
+                let (a, b) = (self.to_tensor(Format::ChannelsFirst)?, other.to_tensor(Format::ChannelsFirst)?);
+                Ok(Self(Repr::Composed(activation.of(&(a + b)?)?)))
+            }
+        }
+    }
+
+    /// [`max_pool2d`] of the maps.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn max_pool(&self, config: &PoolConfig) -> Result<Self> {
+        with_stored!(
+            self,
+            stored => Ok(stored.max_pool(config)?.into()),
+            nchw => Ok(Self(Repr::Composed(max_pool2d(nchw, config, Format::ChannelsFirst)?)))
+        )
+    }
+}
+
+impl From<Stored<f32>> for Maps {
+    fn from(stored: Stored<f32>) -> Self {
+        Self(Repr::F32(stored))
+    }
+}
+
+impl From<Stored<f64>> for Maps {
+    fn from(stored: Stored<f64>) -> Self {
+        Self(Repr::F64(stored))
+    }
+}

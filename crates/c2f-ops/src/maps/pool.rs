@@ -1,0 +1,45 @@
+//! Max pooling of maps.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::stored::{Content, Stored, token, token_gradient};
+use crate::PoolConfig;
+use crate::pool::{MAX, Windows};
+use crate::simd::Float;
+
+impl<T: Float> Stored<T> {
+    pub fn max_pool(&self, config: &PoolConfig) -> crate::Result<Self> {
+        let (b, c, h, w) = self.dims();
+        let windows = Windows::new(MAX, (h, w), config)?;
+        let values = self.content.values()?;
+        let (y, winners) = windows.forward(&self.content.source(&values), c);
+        let content = Content::new(y, (b, c, windows.outputs().0, windows.outputs().1), None);
+        let op = MaxPool { windows, winners, x: self.content.clone(), y: content.clone() };
+        Ok(Self { token: self.token.apply_op1(op)?, content })
+    }
+}
+
+struct MaxPool<T> {
+    windows: Windows,
+    winners: Vec<u16>,
+    x: Arc<Content<T>>,
+    y: Arc<Content<T>>,
+}
+
+impl<T: Float> CustomOp1 for MaxPool<T> {
+    fn name(&self) -> &'static str {
+        MAX
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(token::<T>())
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        let (_, gradient) = self.y.take()?;
+        self.x.add_gradient(self.windows.backward(&self.winners, &gradient, self.x.channels()));
+        token_gradient(x)
+    }
+}

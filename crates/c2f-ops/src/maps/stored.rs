@@ -1,0 +1,97 @@
+//! Maps on the CPU: their values, their gradient and their place in candle's graph.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::conv::{Reading, Source};
+use crate::kernel::{TASK, output};
+use crate::simd::Float;
+
+/// Maps in candle's graph.
+#[derive(Clone, Debug)]
+pub(super) struct Stored<T> {
+    /// Stands for the maps in the graph.
+    pub token: Tensor,
+    pub content: Arc<Content<T>>,
+}
+
+/// What the maps' maker and their readers share.
+#[derive(Debug)]
+pub(super) struct Content<T> {
+    /// (batch, channels, height, width)
+    pub dims: (usize, usize, usize, usize),
+    /// How the stored values, channels-last, are to be read; as they are where there is none.
+    pub reading: Option<Reading<T>>,
+    values: Mutex<Option<Arc<Vec<T>>>>,
+    gradient: Mutex<Option<Vec<T>>>,
+}
+
+impl<T: Float> Content<T> {
+    pub fn new(values: Vec<T>, dims: (usize, usize, usize, usize), reading: Option<Reading<T>>) -> Arc<Self> {
+        let values = Mutex::new(Some(Arc::new(values)));
+        Arc::new(Self { dims, reading, values, gradient: Mutex::new(None) })
+    }
+
+    pub fn channels(&self) -> usize {
+        self.dims.1
+    }
+
+    pub fn values(&self) -> Result<Arc<Vec<T>>> {
+        match &*lock(&self.values) {
+            Some(values) => Ok(values.clone()),
+            None => bail!("the maps are gone: `backward` frees them, and can run once through a graph"),
+        }
+    }
+
+    /// The values as their readers see them.
+    pub fn source<'a>(&'a self, values: &'a [T]) -> Source<'a, T> {
+        match &self.reading {
+            Some(reading) => Source::Activated(values, reading),
+            None => Source::Plain(values),
+        }
+    }
+
+    /// The values and their gradient, which nobody needs after the maker's own backward pass: every reader's was before.
+    pub fn take(&self) -> Result<(Arc<Vec<T>>, Vec<T>)> {
+        match (lock(&self.values).take(), lock(&self.gradient).take()) {
+            (Some(values), Some(gradient)) => Ok((values, gradient)),
+            _ => bail!("the maps or their gradient are gone: `backward` frees them, and can run once through a graph"),
+        }
+    }
+
+    /// Adds what one reader found.
+    pub fn add_gradient(&self, more: Vec<T>) {
+        let mut gradient = lock(&self.gradient);
+        match &mut *gradient {
+            None => *gradient = Some(more),
+            Some(sum) => {
+                sum.par_chunks_mut(TASK).zip(more.par_chunks(TASK)).for_each(|(sum, more)| {
+                    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
+                });
+            }
+        }
+    }
+}
+
+// What is locked is replaced as a whole: a panic elsewhere can't leave it half-changed.
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Float> Stored<T> {
+    pub fn dims(&self) -> (usize, usize, usize, usize) {
+        self.content.dims
+    }
+}
+
+/// What an operation that makes maps shows candle.
+pub(super) fn token<T: Float>() -> (CpuStorage, Shape) {
+    output(vec![T::zero()], 1)
+}
+
+/// The gradient that a reader's backward pass shows candle: that the token has one is all that matters.
+pub(super) fn token_gradient(token: &Tensor) -> Result<Option<Tensor>> {
+    token.track_op().then(|| token.zeros_like()).transpose()
+}

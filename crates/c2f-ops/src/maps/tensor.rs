@@ -1,0 +1,72 @@
+//! From tensors to maps and back.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::stored::{Content, Stored, token, token_gradient};
+use crate::kernel::{TASK, for_rows, output, read};
+use crate::simd::Float;
+
+impl<T: Float> Stored<T> {
+    /// The maps of a contiguous tensor (B, H, W, C) whose sizes as (B, C, H, W) are `dims`.
+    pub fn enter(x: &Tensor, dims: (usize, usize, usize, usize)) -> Result<Self> {
+        let values = read("maps", [x], |[x]| x.to_vec())?;
+        let content = Content::new(values, dims, None);
+        let token = x.apply_op1(Enter { content: content.clone() })?;
+        Ok(Self { token, content })
+    }
+
+    /// The maps as a tensor (B, H, W, C).
+    pub fn leave(&self) -> Result<Tensor> {
+        self.token.apply_op1(Leave { content: self.content.clone() })
+    }
+}
+
+struct Enter<T> {
+    content: Arc<Content<T>>,
+}
+
+impl<T: Float> CustomOp1 for Enter<T> {
+    fn name(&self) -> &'static str {
+        "maps from a tensor"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(token::<T>())
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        Tensor::from_vec(self.content.take()?.1, x.shape(), x.device()).map(Some)
+    }
+}
+
+struct Leave<T> {
+    content: Arc<Content<T>>,
+}
+
+impl<T: Float> CustomOp1 for Leave<T> {
+    fn name(&self) -> &'static str {
+        "tensor from maps"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (content, values) = (&self.content, self.content.values()?);
+        let (source, channels) = (content.source(&values), content.channels());
+        let mut y = vec![T::zero(); values.len()];
+        for_rows(
+            &mut y,
+            channels,
+            (TASK / channels).max(1),
+            #[inline(always)]
+            |first, y| source.read(first, channels, y),
+        );
+        let (b, c, h, w) = content.dims;
+        Ok(output(y, (b, h, w, c)))
+    }
+
+    fn bwd(&self, token: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        self.content.add_gradient(read("maps", [grad], |[grad]| grad.to_vec())?);
+        token_gradient(token)
+    }
+}

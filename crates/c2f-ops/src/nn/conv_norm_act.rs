@@ -1,0 +1,64 @@
+//! Convolution, BatchNorm and activation in one layer.
+
+use super::{BatchNorm2d, Conv2d, Conv2dOptions, Params, Pass};
+use crate::maps::conv_norm_act;
+use crate::{Activation, Maps, Result};
+
+/// A convolution without bias, BatchNorm, and an activation: what most networks are made of. On the CPU it is one
+/// operation, which keeps nothing but the convolution's output.
+#[derive(Clone, Debug)]
+pub struct ConvNormAct {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+    activation: Activation,
+}
+
+/// What a [`ConvNormAct`] is made from, besides the convolution's shape.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvNormActOptions {
+    /// Names of the convolution and of BatchNorm under the layer's parameters.
+    pub names: (&'static str, &'static str),
+    /// The convolution's settings, without a bias.
+    pub conv: Conv2dOptions,
+    /// BatchNorm's eps.
+    pub eps: f64,
+    /// Share of the batch in BatchNorm's running statistics (PyTorch's convention).
+    pub momentum: f64,
+    /// What comes last.
+    pub activation: Activation,
+}
+
+impl ConvNormAct {
+    /// Makes the variables of [`Conv2d`] and [`BatchNorm2d`] under `options.names`.
+    ///
+    /// # Errors
+    /// If a parameter of that name exists with another shape.
+    pub fn new(
+        params: &Params,
+        inputs: usize,
+        outputs: usize,
+        kernel: (usize, usize),
+        options: ConvNormActOptions,
+    ) -> Result<Self> {
+        let ConvNormActOptions { names, conv, eps, momentum, activation } = options;
+        Ok(Self {
+            conv: Conv2d::new(&params.at(names.0), inputs, outputs, kernel, Conv2dOptions { bias: false, ..conv })?,
+            norm: BatchNorm2d::new(&params.at(names.1), outputs, eps, momentum)?,
+            activation,
+        })
+    }
+
+    /// Maps to maps. In [`NormMode::Train`](super::NormMode::Train) the running statistics move.
+    ///
+    /// # Errors
+    /// If the input doesn't have the layer's channels or is smaller than the kernel.
+    pub fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        let (_, _, h, w) = x.dims()?;
+        let (weight, config) = (self.conv.weight(pass), self.conv.config((h, w))?);
+        let (y, stats) = conv_norm_act(x, &weight, &config, &self.norm.norm(pass)?, self.activation)?;
+        if let Some(stats) = stats {
+            self.norm.follow(&stats, pass)?;
+        }
+        Ok(y)
+    }
+}
