@@ -1,7 +1,7 @@
 //! Attention maps.
 
-use c2f_ops::nn::{BatchNorm2d, Conv2d, Conv2dOptions, Init, Params, Pass};
-use c2f_ops::{Format, relu};
+use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Params, Pass};
+use c2f_ops::{Activation, Format, Maps};
 use candle_core::Tensor;
 
 use crate::{PartsConfig, Result};
@@ -10,9 +10,7 @@ use crate::{PartsConfig, Result};
 /// BatchNorm's eps of 1e-3 is its public implementation's).
 #[derive(Clone, Debug)]
 pub struct AttentionMaps {
-    conv: Conv2d,
-    bn: BatchNorm2d,
-    format: Format,
+    layer: ConvNormAct,
 }
 
 impl AttentionMaps {
@@ -22,12 +20,14 @@ impl AttentionMaps {
     /// If a parameter of that name exists with another shape.
     pub fn new(params: &Params, channels: usize, config: &PartsConfig) -> Result<Self> {
         let init = if config.orthogonal { Init::Orthogonal { gain: config.gain } } else { Init::TORCH };
-        let options = Conv2dOptions { init, ..Conv2dOptions::default() };
-        Ok(Self {
-            conv: Conv2d::new(&params.at("conv"), channels, config.maps, (1, 1), options)?,
-            bn: BatchNorm2d::new(&params.at("bn"), config.maps, 1e-3, 0.1)?,
-            format: params.format(),
-        })
+        let options = ConvNormActOptions {
+            names: ("conv", "bn"),
+            conv: Conv2dOptions { init, ..Conv2dOptions::default() },
+            eps: 1e-3,
+            momentum: 0.1,
+            activation: Activation::Relu,
+        };
+        Ok(Self { layer: ConvNormAct::new(params, channels, config.maps, (1, 1), options)? })
     }
 
     /// Feature maps (B, C, h, w) to attention maps (B, M, h, w), not negative.
@@ -35,7 +35,7 @@ impl AttentionMaps {
     /// # Errors
     /// If `features` doesn't have the layer's channels.
     pub fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let scores = self.conv.forward(&self.format.from_nchw(features)?, pass)?;
-        Ok(self.format.to_nchw(&relu(&self.bn.forward(&scores, pass)?)?)?)
+        let features = Maps::new(features, Format::ChannelsFirst)?;
+        Ok(self.layer.forward(&features, pass)?.to_tensor(Format::ChannelsFirst)?)
     }
 }

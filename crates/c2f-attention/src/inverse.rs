@@ -1,7 +1,7 @@
 //! The inverse mapping: from attended feature maps back to the picture.
 
-use c2f_ops::nn::{BatchNorm2d, Conv2d, Conv2dOptions, ConvPadding, Init, Params, Pass};
-use c2f_ops::{Format, Padding, relu, resize_bilinear};
+use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, Params, Pass};
+use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
 use candle_core::Tensor;
 
 use crate::{Error, InverseConfig, Result};
@@ -14,16 +14,10 @@ use crate::{Error, InverseConfig, Result};
 #[derive(Clone, Debug)]
 pub struct InverseMapping {
     project: Conv2d,
-    decoder: Vec<Stage>,
+    decoder: Vec<ConvNormAct>,
     logit: Conv2d,
     detach_attended: bool,
     format: Format,
-}
-
-#[derive(Clone, Debug)]
-struct Stage {
-    conv: Conv2d,
-    bn: BatchNorm2d,
 }
 
 impl InverseMapping {
@@ -38,13 +32,15 @@ impl InverseMapping {
         let mut decoder = Vec::new();
         let mut cell = stride;
         while cell > 4 {
+            let options = ConvNormActOptions {
+                names: ("conv", "bn"),
+                conv: Conv2dOptions { padding: ConvPadding::Explicit(Padding::uniform(1)), ..Conv2dOptions::default() },
+                eps: 1e-5,
+                momentum: 0.1,
+                activation: Activation::Relu,
+            };
             let params = params.at("decoder").at(decoder.len());
-            let options =
-                Conv2dOptions { padding: ConvPadding::Explicit(Padding::uniform(1)), ..Conv2dOptions::default() };
-            decoder.push(Stage {
-                conv: Conv2d::new(&params.at("conv"), width, config.decoder_channels, (3, 3), options)?,
-                bn: BatchNorm2d::new(&params.at("bn"), config.decoder_channels, 1e-5, 0.1)?,
-            });
+            decoder.push(ConvNormAct::new(&params, width, config.decoder_channels, (3, 3), options)?);
             width = config.decoder_channels;
             cell = cell.div_ceil(2);
         }
@@ -72,7 +68,7 @@ impl InverseMapping {
         for stage in &self.decoder {
             let (_, _, h, w) = self.format.dims(&x)?;
             let larger = resize_bilinear(&x, (2 * h, 2 * w), false, self.format)?;
-            x = relu(&stage.bn.forward(&stage.conv.forward(&larger, pass)?, pass)?)?;
+            x = stage.forward(&Maps::new(&larger, self.format)?, pass)?.to_tensor(self.format)?;
         }
         let logit = resize_bilinear(&self.logit.forward(&x, pass)?, size, false, self.format)?;
         sigmoid(&self.format.to_nchw(&logit)?)

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, DType, Layout, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-use crate::simd::{Float, dispatch};
+use crate::simd::{Float, vectorize};
 use crate::{Error, Format, Result};
 
 /// Values that one task of a parallel loop handles: 64 KiB of f32, which stays in a core's own cache between two passes.
@@ -79,7 +79,7 @@ pub(crate) fn for_rows<T: Send>(out: &mut [T], width: usize, rows: usize, f: imp
         return;
     }
     out.par_chunks_mut(width * rows).enumerate().for_each(|(task, chunk)| {
-        dispatch(
+        vectorize(
             #[inline(always)]
             || f(task * rows, chunk),
         );

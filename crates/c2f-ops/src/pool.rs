@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::conv::Source;
 use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, read, slice, with_float};
 use crate::separable::{Separable, Taps};
-use crate::simd::{Float, dispatch};
+use crate::simd::{Float, vectorize};
 use crate::{Error, Format, Result};
 
 /// Windows of a pooling. The output has `(size + 2 * padding - kernel) / stride + 1` rows and columns, rounded down.
@@ -168,7 +168,7 @@ impl Windows {
         tasks.for_each_init(Vec::new, |scratch, (row, (y, winners))| {
             let seen = self.rows.window(row % oh);
             let x = x.pixels((row / oh * h + seen.start) * w, seen.len() * w, channels, scratch);
-            dispatch(
+            vectorize(
                 #[inline(always)]
                 || {
                     let pixels = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));

@@ -79,6 +79,23 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     }
 }
 
+/// Runs `f`, which should be marked `#[inline(always)]`, compiled with the best instructions of this processor.
+///
+/// The bound makes it an `FnOnce` and nothing more: of a closure that is an `Fn`, `call_once` would be a function of its
+/// own, which the compiler may leave outside, compiled for any processor.
+#[inline(always)]
+pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+    struct Run<F>(F);
+    impl<R, F: FnOnce() -> R> WithSimd for Run<F> {
+        type Output = R;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    dispatch(Run(f))
+}
+
 /// The instruction set that the CPU kernels of this process use: `avx512`, `avx2`, `native` (what pulp finds on other
 /// processors) or `portable`.
 ///

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::conv::Reading;
 use crate::kernel::{for_rows, rows_per_task};
-use crate::simd::{Float, dispatch};
+use crate::simd::{Float, vectorize};
 
 /// Mean and biased variance of each channel.
 pub(crate) struct Moments {
@@ -29,7 +29,7 @@ pub(crate) struct PartMoments<T> {
 pub(crate) fn part_moments<T: Float>(x: &[T], channels: usize) -> PartMoments<T> {
     let rows = x.len() / channels;
     let (mut mean, mut squares) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-    dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for row in x.chunks_exact(channels) {
@@ -103,37 +103,49 @@ pub(crate) struct Sums {
     pub scaled: Vec<f64>,
 }
 
-/// The gradient counts where `reading` passes it on.
-pub(crate) fn sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>, mean: &[f64], rstd: &[f64]) -> Sums {
-    let channels = rstd.len();
-    let mean: Vec<T> = mean.iter().map(|&mean| T::from_f64(mean)).collect();
-    let step = task_rows(channels) * channels;
-    let parts = x.par_chunks(step).zip(grad.par_chunks(step)).map(|(x, grad)| {
-        let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-        dispatch(
-            #[inline(always)]
-            || {
-                for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
-                    let values = x.iter().zip(grad).zip(plain.iter_mut().zip(&mut scaled));
-                    let constants = mean.iter().zip(reading.scale.iter().zip(&reading.shift));
-                    for (((&x, &grad), (plain, scaled)), (&mean, (&scale, &shift))) in values.zip(constants) {
-                        let grad = if reading.passes(x, scale, shift) { grad } else { T::zero() };
-                        *plain += grad;
-                        *scaled += grad * (x - mean);
-                    }
+/// What one task adds to [`Sums`]: the sums of the gradient and of the gradient times `x - mean`.
+#[derive(Debug)]
+pub(crate) struct PartSums<T> {
+    plain: Vec<T>,
+    scaled: Vec<T>,
+}
+
+/// The sums of a few hundred rows at most. The gradient counts where `reading` passes it on.
+pub(crate) fn part_sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>) -> PartSums<T> {
+    let channels = reading.scale.len();
+    let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+    vectorize(
+        #[inline(always)]
+        || {
+            for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
+                let values = x.iter().zip(grad).zip(plain.iter_mut().zip(&mut scaled));
+                let constants = reading.mean.iter().zip(reading.scale.iter().zip(&reading.shift));
+                for (((&x, &grad), (plain, scaled)), (&mean, (&scale, &shift))) in values.zip(constants) {
+                    let grad = if reading.passes(x, scale, shift) { grad } else { T::zero() };
+                    *plain += grad;
+                    *scaled += grad * (x - mean);
                 }
-            },
-        );
-        (plain, scaled)
-    });
-    let parts: Vec<_> = parts.collect();
-    let mut sums = Sums { plain: vec![0.0; channels], scaled: vec![0.0; channels] };
-    for (plain, scaled) in parts {
-        sums.plain.iter_mut().zip(plain).for_each(|(sum, part)| *sum += part.to_f64());
-        sums.scaled.iter_mut().zip(scaled).for_each(|(sum, part)| *sum += part.to_f64());
+            }
+        },
+    );
+    PartSums { plain, scaled }
+}
+
+/// Adds parts up, in order.
+pub(crate) fn join_sums<T: Float>(parts: Vec<PartSums<T>>, rstd: &[f64]) -> Sums {
+    let mut sums = Sums { plain: vec![0.0; rstd.len()], scaled: vec![0.0; rstd.len()] };
+    for part in parts {
+        sums.plain.iter_mut().zip(part.plain).for_each(|(sum, part)| *sum += part.to_f64());
+        sums.scaled.iter_mut().zip(part.scaled).for_each(|(sum, part)| *sum += part.to_f64());
     }
     sums.scaled.iter_mut().zip(rstd).for_each(|(sum, rstd)| *sum *= rstd);
     sums
+}
+
+pub(crate) fn sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>, rstd: &[f64]) -> Sums {
+    let step = task_rows(rstd.len()) * rstd.len();
+    let parts = x.par_chunks(step).zip(grad.par_chunks(step)).map(|(x, grad)| part_sums(x, grad, reading));
+    join_sums(parts.collect(), rstd)
 }
 
 /// `gamma * rstd * (grad - mean(grad) - normalised * mean(grad * normalised))`; the two means, which come of the

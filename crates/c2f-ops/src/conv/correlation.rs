@@ -154,6 +154,11 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Number of the first pixel of the target.
+    pub fn first_pixel(&self, c: &Correlation) -> usize {
+        (self.images.start * c.rows.target + c.rows.targets(&self.steps).start) * c.columns.target
+    }
+
     /// Pixels of the target.
     pub fn pixels(&self, c: &Correlation) -> usize {
         self.images.len() * c.rows.targets(&self.steps).len() * c.columns.target
@@ -177,7 +182,7 @@ mod tests {
                 let mut next = 0;
                 for block in c.blocks(4, 4) {
                     let rows = c.rows.targets(&block.steps);
-                    assert_eq!(next, (block.images.start * c.rows.target + rows.start) * c.columns.target);
+                    assert_eq!(next, block.first_pixel(&c));
                     assert!(block.images.len() == 1 || rows.len() == c.rows.target);
                     next += block.pixels(&c);
                 }

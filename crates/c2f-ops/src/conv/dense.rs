@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
+use super::Gradients;
 use super::correlation::{Block, Correlation, Family};
 use super::geometry::Geometry;
 use super::multiply::{Multiply, MultiplyTransposed, Pixel, Run};
 use super::panels::{Panels, Strided};
 use super::source::{Source, Strip};
 use crate::kernel::split_mut;
-use crate::simd::{self, Float};
+use crate::simd::{self, Float, vectorize};
 
 /// Memory of the partial sums of a weight gradient, in values: about 32 MiB of f32.
 const PARTIAL_SUMS: usize = 8 << 20;
@@ -16,22 +17,30 @@ const PARTIAL_SUMS: usize = 8 << 20;
 /// Partial sums that are worth having for many cores.
 const MAX_PARTS: usize = 16;
 
-/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with every block of the result, while it
-/// is in the cache; its answers come in order.
+/// Tasks of a weight gradient that several cores share well enough.
+const TASKS: usize = 8;
+
+/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with the index of the
+/// first value and the values of every block of the result, while it is in the cache; its answers come in order.
 pub(super) fn forward<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     weight: &[T],
-    finish: impl Fn(&mut [T]) -> R + Sync,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let steps = Steps { row: g.taps(), column: g.depth() };
     correlate(g, &Correlation::forward(g), x, (g.c_in / g.groups, g.c_out / g.groups), weight, &steps, finish)
 }
 
 /// Gradient of the input from that of the output.
-pub(super) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
+pub(super) fn input_gradient<T: Float, R: Send>(
+    g: &Geometry,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
     let steps = Steps { row: g.depth(), column: g.taps() };
-    correlate(g, &Correlation::transposed(g), dy, (g.c_out / g.groups, g.c_in / g.groups), weight, &steps, |_| ()).0
+    correlate(g, &Correlation::transposed(g), dy, (g.c_out / g.groups, g.c_in / g.groups), weight, &steps, finish)
 }
 
 /// Distances in the weight (O, I / groups, kh, kw) of neighbouring channels.
@@ -50,7 +59,7 @@ fn correlate<T: Float, R: Send>(
     channels: (usize, usize),
     weight: &[T],
     steps: &Steps,
-    finish: impl Fn(&mut [T]) -> R + Sync,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let (source_channels, target_channels) = (channels.0 * g.groups, channels.1 * g.groups);
     let panels = Panels::new::<T>(channels.1);
@@ -81,7 +90,7 @@ fn correlate<T: Float, R: Send>(
                     simd::dispatch(Multiply { source, pixels, runs: &runs, packed, panels: &panels, target });
                 }
             }
-            finish(target)
+            finish(block.first_pixel(c) * target_channels, target)
         },
     );
     let finished = finished.collect();
@@ -99,7 +108,7 @@ pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
     let parts = (PARTIAL_SUMS / size).clamp(1, MAX_PARTS).min(blocks.len());
     let per_part = blocks.len().div_ceil(parts);
     // A large weight leaves few partial sums: then a part is shared by tasks that make some of its rows each.
-    let slices = if parts < MAX_PARTS { (MAX_PARTS / parts).min(size >> 16).max(1) } else { 1 };
+    let slices = (TASKS / parts).min(size >> 16).max(1);
     let slices = cut(&runs(&c, Strip::new(&c, &blocks[0]).columns, rows, columns, inputs, g.groups), slices);
     let tasks: Vec<_> =
         blocks.chunks(per_part).flat_map(|part| slices.iter().map(move |slice| (part, slice))).collect();
@@ -109,18 +118,18 @@ pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
             let depth = depth(slice);
             let mut sums = vec![T::zero(); g.groups * depth * panels.padded()];
             for block in part {
+                let first = block.first_pixel(&c);
+                pack_rows(&panels, dy, first, block.pixels(&c), g.c_out, g.groups, scratch);
                 let source = x.strip(&c, block, g.c_in, &mut scratch.source);
-                let first = (block.images.start * c.rows.target + block.steps.start) * c.columns.target;
-                let gradient = dy.pixels(first, block.pixels(&c), g.c_out, &mut scratch.gradient);
-                for (group, sums) in sums.chunks_exact_mut(depth * panels.padded()).enumerate() {
+                let packed = scratch.packed.chunks_exact(block.pixels(&c) * panels.padded());
+                for (group, (sums, packed)) in sums.chunks_exact_mut(depth * panels.padded()).zip(packed).enumerate() {
                     let starts = (group * inputs, 0);
                     collect_pixels(&c, block, (rows, columns), (g.c_in, 0), starts, &mut scratch.pixels);
-                    pack_rows(&panels, gradient, g.c_out, group * outputs, &mut scratch.packed);
                     simd::dispatch(MultiplyTransposed {
                         source,
                         pixels: &scratch.pixels,
                         runs: slice,
-                        packed: &scratch.packed,
+                        packed,
                         panels: &panels,
                         sums,
                     });
@@ -130,17 +139,8 @@ pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
         })
         .collect();
     // The slices' sums over the parts, in order.
-    let totals: Vec<Vec<T>> = (0..slices.len())
-        .into_par_iter()
-        .map(|slice| {
-            let mut parts = sums.iter().skip(slice).step_by(slices.len());
-            let mut total = parts.next().cloned().unwrap_or_default();
-            for part in parts {
-                total.iter_mut().zip(part).for_each(|(total, value)| *total += *value);
-            }
-            total
-        })
-        .collect();
+    let totals: Vec<Vec<T>> =
+        (0..slices.len()).into_par_iter().map(|slice| add_up(sums.iter().skip(slice).step_by(slices.len()))).collect();
     let taps: Vec<usize> = taps(g, rows, columns).collect();
     let mut dw = vec![T::zero(); g.c_out * g.depth()];
     dw.par_chunks_mut(g.depth()).enumerate().for_each(|(output, dw)| {
@@ -156,17 +156,94 @@ pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
     dw
 }
 
+/// Both gradients of a 1x1 convolution in one pass over the output's gradient, or none where the weight is so large that few
+/// tasks could share the work.
+pub(super) fn pointwise_gradients<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: &(impl Fn(usize, &mut [T]) -> R + Sync),
+) -> Option<Gradients<T, R>> {
+    let c = Correlation::forward(g);
+    let (across, back) = (Panels::new::<T>(g.c_out), Panels::new::<T>(g.c_in));
+    let size = g.c_in * across.padded();
+    let blocks = c.blocks(g.c_in.max(g.c_out), size_of::<T>());
+    let parts = (PARTIAL_SUMS / size).min(MAX_PARTS).min(blocks.len());
+    if !c.is_pointwise() || g.groups > 1 || parts < TASKS {
+        return None;
+    }
+    let matrix = Strided { starts: vec![0], rows: g.c_out, row_stride: g.c_in, column_stride: 1 };
+    let weight = back.pack(weight, &matrix);
+    let mut dx = vec![T::zero(); x.len()];
+    let mut targets = split_mut(&mut dx, blocks.iter().map(|block| block.pixels(&c) * g.c_in));
+    let per_part = blocks.len().div_ceil(parts);
+    let sums = blocks.par_chunks(per_part).zip(targets.par_chunks_mut(per_part)).map_init(
+        || (Vec::new(), Vec::new(), Scratch::default()),
+        |(gradient, source, scratch), (blocks, targets)| {
+            let (mut sums, mut finished) = (vec![T::zero(); size], Vec::new());
+            for (block, target) in blocks.iter().zip(targets) {
+                let pixels = block.pixels(&c);
+                let first = block.first_pixel(&c);
+                let target = &mut **target;
+                let gradient = dy.pixels(first, pixels, g.c_out, gradient);
+                let places =
+                    |from: usize, to: usize| move |pixel: usize| Pixel { source: pixel * from, target: pixel * to };
+                scratch.pixels.clear();
+                scratch.pixels.extend((0..pixels).map(places(g.c_out, g.c_in)));
+                simd::dispatch(Multiply {
+                    source: gradient,
+                    pixels: &scratch.pixels,
+                    runs: &[Run { offset: 0, length: g.c_out }],
+                    packed: &weight,
+                    panels: &back,
+                    target,
+                });
+                pack_rows(&across, &Source::Plain(gradient), 0, pixels, g.c_out, 1, scratch);
+                scratch.pixels.clear();
+                scratch.pixels.extend((0..pixels).map(places(g.c_in, 0)));
+                simd::dispatch(MultiplyTransposed {
+                    source: x.pixels(first, pixels, g.c_in, source),
+                    pixels: &scratch.pixels,
+                    runs: &[Run { offset: 0, length: g.c_in }],
+                    packed: &scratch.packed[..pixels * across.padded()],
+                    panels: &across,
+                    sums: &mut sums,
+                });
+                finished.push(finish(first * g.c_in, target));
+            }
+            (sums, finished)
+        },
+    );
+    let (sums, finished): (Vec<Vec<T>>, Vec<Vec<R>>) = sums.collect();
+    let total = add_up(sums.iter());
+    let mut dw = vec![T::zero(); g.c_out * g.c_in];
+    dw.par_chunks_mut(g.c_in).enumerate().for_each(|(output, dw)| {
+        dw.iter_mut().zip(across.column(&total, g.c_in, output)).for_each(|(dw, value)| *dw = value);
+    });
+    Some(Gradients { input: dx, weight: dw, finished: finished.into_iter().flatten().collect() })
+}
+
+/// The sum of vectors, in their order.
+fn add_up<'a, T: Float>(mut parts: impl Iterator<Item = &'a Vec<T>>) -> Vec<T> {
+    let mut total = parts.next().cloned().unwrap_or_default();
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, value)| *total += *value);
+    }
+    total
+}
+
 /// What a thread keeps between the tasks of [`weight_gradient`].
 struct Scratch<T> {
     source: Vec<T>,
-    gradient: Vec<T>,
+    row: Vec<T>,
     packed: Vec<T>,
     pixels: Vec<Pixel>,
 }
 
 impl<T> Default for Scratch<T> {
     fn default() -> Self {
-        Self { source: Vec::new(), gradient: Vec::new(), packed: Vec::new(), pixels: Vec::new() }
+        Self { source: Vec::new(), row: Vec::new(), packed: Vec::new(), pixels: Vec::new() }
     }
 }
 
@@ -232,18 +309,39 @@ fn collect_pixels(
     }
 }
 
-/// Packs a group's channels of `gradient`, pixels by `channels`.
-fn pack_rows<T: Float>(panels: &Panels, gradient: &[T], channels: usize, first: usize, packed: &mut Vec<T>) {
-    let pixels = gradient.len() / channels;
-    packed.clear();
-    packed.resize(pixels * panels.padded(), T::zero());
-    let mut rest = &mut **packed;
-    for panel in panels.iter() {
-        let (part, others) = rest.split_at_mut(pixels * panels.width(&panel));
-        rest = others;
-        let rows = gradient.chunks_exact(channels).zip(part.chunks_exact_mut(panels.width(&panel)));
-        for (gradient, part) in rows {
-            part[..panel.columns].copy_from_slice(&gradient[first + panel.column..][..panel.columns]);
-        }
-    }
+/// Packs the pixels of a block for every group, after each other.
+fn pack_rows<T: Float>(
+    panels: &Panels,
+    dy: &Source<T>,
+    first: usize,
+    pixels: usize,
+    channels: usize,
+    groups: usize,
+    scratch: &mut Scratch<T>,
+) {
+    let (padded, outputs) = (panels.padded(), channels / groups);
+    // The padding stays what it was: zero, or finite values whose sums nobody reads.
+    scratch.packed.resize(scratch.packed.len().max(pixels * padded * groups), T::zero());
+    scratch.row.resize(channels, T::zero());
+    vectorize(
+        #[inline(always)]
+        || {
+            for pixel in 0..pixels {
+                let row = if let Source::Plain(dy) = dy {
+                    &dy[(first + pixel) * channels..][..channels]
+                } else {
+                    dy.read(first + pixel, channels, &mut scratch.row);
+                    &*scratch.row
+                };
+                for group in 0..groups {
+                    for panel in panels.iter() {
+                        let width = panels.width(&panel);
+                        let start = (group * padded + panel.column) * pixels + pixel * width;
+                        scratch.packed[start..][..panel.columns]
+                            .copy_from_slice(&row[group * outputs + panel.column..][..panel.columns]);
+                    }
+                }
+            }
+        },
+    );
 }

@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::Gradients;
 use super::correlation::{Block, Correlation, Family};
 use super::geometry::Geometry;
 use super::source::{Source, Strip};
@@ -13,20 +14,25 @@ use crate::simd::{Float, dispatch, lanes};
 /// Partial sums of a weight gradient: enough tasks for many cores, few enough for memory.
 const MAX_PARTS: usize = 32;
 
-/// (B, H, W, C) * (C, 1, kh, kw) -> (B, H', W', C). `finish` is called with every block of the result, while it is in the
-/// cache; its answers come in order.
+/// (B, H, W, C) * (C, 1, kh, kw) -> (B, H', W', C). `finish` is called with the index of the
+/// first value and the values of every block of the result, while it is in the cache; its answers come in order.
 pub(super) fn forward<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     weight: &[T],
-    finish: impl Fn(&mut [T]) -> R + Sync,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     correlate(g, &Correlation::forward(g), x, weight, finish)
 }
 
 /// Gradient of the input from that of the output.
-pub(super) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
-    correlate(g, &Correlation::transposed(g), dy, weight, |_| ()).0
+pub(super) fn input_gradient<T: Float, R: Send>(
+    g: &Geometry,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    correlate(g, &Correlation::transposed(g), dy, weight, finish)
 }
 
 fn correlate<T: Float, R: Send>(
@@ -34,7 +40,7 @@ fn correlate<T: Float, R: Send>(
     c: &Correlation,
     x: &Source<T>,
     weight: &[T],
-    finish: impl Fn(&mut [T]) -> R + Sync,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let channels = g.c_in;
     let weight = transpose(weight, channels, g.taps());
@@ -44,7 +50,7 @@ fn correlate<T: Float, R: Send>(
     let finished = blocks.par_iter().zip(parts).map_init(Vec::new, |scratch, (block, target)| {
         let source = x.strip(c, block, channels, scratch);
         dispatch(Correlate { g, c, block, source, weight: &weight, target });
-        finish(target)
+        finish(block.first_pixel(c) * channels, target)
     });
     let finished = finished.collect();
     (y, finished)
@@ -178,39 +184,58 @@ unsafe fn load<S: Simd, T: Float>(from: *const T) -> T::Lanes<S> {
     unsafe { from.cast::<T::Lanes<S>>().read_unaligned() }
 }
 
-/// Gradient of the weight from the input and the output's gradient.
-pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
-    let (c, channels, taps) = (Correlation::forward(g), g.c_in, g.taps());
+/// Gradients of the input, empty unless it is wanted, and of the weight, from the output's gradient: both see the same strips of it.
+pub(super) fn gradients<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    dy: &Source<T>,
+    weight: &[T],
+    input_wanted: bool,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Gradients<T, R> {
+    let (c, channels, taps) = (Correlation::transposed(g), g.c_in, g.taps());
+    let weight = transpose(weight, channels, taps);
     let blocks = c.blocks(channels, size_of::<T>());
+    let mut dx = vec![T::zero(); if input_wanted { x.len() } else { 0 }];
+    let lengths = blocks.iter().map(|block| if input_wanted { block.pixels(&c) * channels } else { 0 });
+    let mut targets = split_mut(&mut dx, lengths);
     let per_part = blocks.len().div_ceil(MAX_PARTS);
-    let parts = blocks.par_chunks(per_part).map_init(
+    let parts = blocks.par_chunks(per_part).zip(targets.par_chunks_mut(per_part)).map_init(
         || (Vec::new(), Vec::new()),
-        |(scratch, gradient), blocks| {
-            let mut sums = vec![T::zero(); taps * channels];
-            for block in blocks {
-                let source = x.strip(&c, block, channels, scratch);
-                let first = (block.images.start * c.rows.target + block.steps.start) * c.columns.target;
-                let gradient = dy.pixels(first, block.pixels(&c), channels, gradient);
-                dispatch(AddProducts { g, c: &c, block, source, gradient, sums: &mut sums });
+        |(strip, pixels), (blocks, targets)| {
+            let (mut sums, mut finished) = (vec![T::zero(); taps * channels], Vec::new());
+            for (block, target) in blocks.iter().zip(targets) {
+                let target = &mut **target;
+                let source = dy.strip(&c, block, channels, strip);
+                let first = block.first_pixel(&c);
+                let x = x.pixels(first, block.pixels(&c), channels, pixels);
+                dispatch(AddProducts { g, c: &c, block, source, x, sums: &mut sums });
+                if input_wanted {
+                    dispatch(Correlate { g, c: &c, block, source, weight: &weight, target: &mut *target });
+                    finished.push(finish(first * channels, target));
+                }
             }
-            sums
+            (sums, finished)
         },
     );
-    let parts: Vec<Vec<T>> = parts.collect();
+    let (parts, finished): (Vec<Vec<T>>, Vec<Vec<R>>) = parts.collect();
     let mut dw = vec![T::zero(); taps * channels];
     for sums in &parts {
         dw.iter_mut().zip(sums).for_each(|(total, value)| *total += *value);
     }
-    transpose(&dw, taps, channels)
+    let finished = finished.into_iter().flatten().collect();
+    Gradients { input: dx, weight: transpose(&dw, taps, channels), finished }
 }
 
-/// Adds one block's share of the weight gradient to `sums`, (taps, C).
+/// Adds one block's share of the weight gradient to `sums`, (taps, C). The block is one of the input: each of its pixels
+/// meets, under each tap, one pixel of the output's gradient.
 struct AddProducts<'a, T> {
     g: &'a Geometry,
     c: &'a Correlation,
     block: &'a Block,
+    /// The output's gradient.
     source: &'a [T],
-    gradient: &'a [T],
+    x: &'a [T],
     sums: &'a mut [T],
 }
 
@@ -219,72 +244,84 @@ impl<T: Float> WithSimd for AddProducts<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { g, c, block, source, gradient, sums } = self;
+        let Self { g, c, block, source, x, sums } = self;
         let (channels, width) = (g.c_in, Strip::new(c, block).columns);
-        let (rows, columns) = (&c.rows.families[0], &c.columns.families[0]);
-        for (from, to) in row_starts(c, block, rows) {
-            for row in &rows.taps {
-                let from = (from + c.rows.relative(row) * width) * channels;
-                let sums = &mut sums[row.index * g.kernel.1 * channels..][..g.kernel.1 * channels];
-                let gradient = &gradient[to * channels..][..columns.count * channels];
-                let steps = (c.columns.step * channels, g.columns.dilation * channels);
-                let products = Products { source: &source[from..], gradient, channels, steps };
-                match g.kernel.1 {
-                    3 => products.add::<S, 3>(simd, sums),
-                    5 => products.add::<S, 5>(simd, sums),
-                    taps => (0..taps).for_each(|tap| {
-                        let products = Products { source: &source[from + tap * steps.1..], ..products };
-                        products.add::<S, 1>(simd, &mut sums[tap * channels..][..channels]);
-                    }),
+        for rows in &c.rows.families {
+            for columns in c.columns.families.iter().filter(|columns| columns.count > 0) {
+                let steps = (c.columns.step * channels, c.columns.spacing * channels);
+                for (from, to) in row_starts(c, block, rows) {
+                    let x = &x[(to + columns.first) * channels..];
+                    let products = Products { source, x, channels, count: columns.count, steps };
+                    for row in &rows.taps {
+                        let from = from + c.rows.relative(row) * width;
+                        let places = |tap: &super::correlation::Tap| Tap {
+                            source: (from + c.columns.relative(tap)) * channels,
+                            weight: (row.index * g.kernel.1 + tap.index) * channels,
+                        };
+                        for taps in columns.taps.chunks(5) {
+                            match *taps {
+                                [ref a] => products.add(simd, &[a].map(places), sums),
+                                [ref a, ref b] => products.add(simd, &[a, b].map(places), sums),
+                                [ref a, ref b, ref c] => products.add(simd, &[a, b, c].map(places), sums),
+                                [ref a, ref b, ref c, ref d] => products.add(simd, &[a, b, c, d].map(places), sums),
+                                [ref a, ref b, ref c, ref d, ref e] => {
+                                    products.add(simd, &[a, b, c, d, e].map(places), sums);
+                                }
+                                _ => {}
+                            }
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// The products of one row of gradients with the sources under `K` neighbouring taps.
+/// The products of a row of `count` inputs with the gradients under some taps.
 struct Products<'a, T> {
     source: &'a [T],
-    gradient: &'a [T],
+    x: &'a [T],
     channels: usize,
-    /// Distances in the source of neighbouring pixels and of neighbouring taps.
+    count: usize,
+    /// Distances of neighbouring pixels in the source and in x.
     steps: (usize, usize),
 }
 
 impl<T: Float> Products<'_, T> {
     #[inline(always)]
-    fn add<S: Simd, const K: usize>(&self, simd: S, sums: &mut [T]) {
-        let (lanes, channels) = (lanes::<S, T>(), self.channels);
-        let count = self.gradient.len() / channels;
-        let reach = (count - 1) * self.steps.0 + (K - 1) * self.steps.1 + channels;
-        assert!(reach <= self.source.len() && sums.len() == K * channels, "a row leaves its slices");
+    fn add<S: Simd, const K: usize>(&self, simd: S, taps: &[Tap; K], sums: &mut [T]) {
+        let (lanes, channels, last) = (lanes::<S, T>(), self.channels, self.count - 1);
+        let reach = taps.iter().map(|tap| tap.source).max().unwrap_or(0) + last * self.steps.0 + channels;
+        let weights = taps.iter().map(|tap| tap.weight).max().unwrap_or(0) + channels;
+        assert!(reach <= self.source.len() && weights <= sums.len(), "a row leaves its slices");
+        assert!(last * self.steps.1 + channels <= self.x.len(), "a row leaves the input");
         let mut at = 0;
         while at + lanes <= channels {
             let mut totals = [T::splat(simd, T::zero()); K];
-            for pixel in 0..count {
-                // SAFETY: the last channel of the last pixel under the last tap lies in the source (asserted above), and
-                // the gradient has `count` pixels of `channels` values; `at + lanes` is at most the channels.
+            for pixel in 0..self.count {
+                // SAFETY: the last channel of the last pixel lies in x and, under the last tap, in the source (asserted
+                // above); `at + lanes` is at most the channels.
                 unsafe {
-                    let gradient = load::<S, T>(self.gradient.as_ptr().add(pixel * channels + at));
+                    let x = load::<S, T>(self.x.as_ptr().add(pixel * self.steps.1 + at));
                     let source = self.source.as_ptr().add(pixel * self.steps.0 + at);
-                    for (k, total) in totals.iter_mut().enumerate() {
-                        *total = T::mul_add(simd, load::<S, T>(source.add(k * self.steps.1)), gradient, *total);
+                    for (total, tap) in totals.iter_mut().zip(taps) {
+                        *total = T::mul_add(simd, load::<S, T>(source.add(tap.source)), x, *total);
                     }
                 }
             }
-            for (k, total) in totals.iter().enumerate() {
-                let sum = sums[k * channels + at..][..lanes].as_mut_ptr().cast::<T::Lanes<S>>();
+            for (tap, total) in taps.iter().zip(&totals) {
+                let sum = sums[tap.weight + at..][..lanes].as_mut_ptr().cast::<T::Lanes<S>>();
                 // SAFETY: `sum` points to one register's worth of values, as many as were just sliced.
                 unsafe { sum.write_unaligned(T::plus(simd, sum.read_unaligned(), *total)) };
             }
             at += lanes;
         }
         for at in at..channels {
-            for k in 0..K {
+            for tap in taps {
                 let product = |pixel: usize| {
-                    self.gradient[pixel * channels + at] * self.source[pixel * self.steps.0 + k * self.steps.1 + at]
+                    self.x[pixel * self.steps.1 + at] * self.source[tap.source + pixel * self.steps.0 + at]
                 };
-                sums[k * channels + at] += (0..count).map(product).fold(T::zero(), |sum, product| sum + product);
+                sums[tap.weight + at] += (0..self.count).map(product).fold(T::zero(), |sum, product| sum + product);
             }
         }
     }

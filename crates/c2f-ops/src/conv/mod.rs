@@ -122,23 +122,64 @@ pub fn conv2d(
     }
 }
 
-/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with every block of the result, while it
-/// is in the cache; its answers come in order.
+/// Both gradients of a convolution.
+pub(crate) struct Gradients<T, R> {
+    /// (B, H, W, I)
+    pub input: Vec<T>,
+    /// (O, I / groups, kh, kw)
+    pub weight: Vec<T>,
+    /// What `finish` answered for each block of the input's gradient.
+    pub finished: Vec<R>,
+}
+
+/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with the index of the first value and the
+/// values of every block of the result, while it is in the cache; its answers come in order.
 pub(crate) fn output<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     weight: &[T],
-    finish: impl Fn(&mut [T]) -> R + Sync,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     if g.is_depthwise() { depthwise::forward(g, x, weight, finish) } else { dense::forward(g, x, weight, finish) }
 }
 
 /// Gradient of the input, (B, H, W, I), from that of the output.
-pub(crate) fn input_gradient<T: Float>(g: &Geometry, dy: &Source<T>, weight: &[T]) -> Vec<T> {
-    if g.is_depthwise() { depthwise::input_gradient(g, dy, weight) } else { dense::input_gradient(g, dy, weight) }
+pub(crate) fn input_gradient<T: Float, R: Send>(
+    g: &Geometry,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    if g.is_depthwise() {
+        depthwise::input_gradient(g, dy, weight, finish)
+    } else {
+        dense::input_gradient(g, dy, weight, finish)
+    }
 }
 
 /// Gradient of the weight, (O, I / groups, kh, kw), from the input and the output's gradient.
 pub(crate) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
-    if g.is_depthwise() { depthwise::weight_gradient(g, x, dy) } else { dense::weight_gradient(g, x, dy) }
+    if g.is_depthwise() {
+        depthwise::gradients(g, x, dy, &vec![T::zero(); g.c_in * g.taps()], false, |_, _| ()).weight
+    } else {
+        dense::weight_gradient(g, x, dy)
+    }
+}
+
+/// Both gradients, from the input, the output's gradient and the weight; `finish` is called with the blocks of the
+/// input's.
+pub(crate) fn gradients<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Gradients<T, R> {
+    if g.is_depthwise() {
+        return depthwise::gradients(g, x, dy, weight, true, finish);
+    }
+    dense::pointwise_gradients(g, x, dy, weight, &finish).unwrap_or_else(|| {
+        let (input, finished) = dense::input_gradient(g, dy, weight, finish);
+        Gradients { input, weight: dense::weight_gradient(g, x, dy), finished }
+    })
 }

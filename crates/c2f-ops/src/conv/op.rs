@@ -34,8 +34,8 @@ impl Conv2d {
     fn run<T: Float>(&self, a: &[T], b: &[T]) -> Vec<T> {
         let g = &self.geometry;
         match self.result {
-            Quantity::Output => output(g, &Source::Plain(a), b, |_| ()).0,
-            Quantity::Input => input_gradient(g, &Source::Plain(a), b),
+            Quantity::Output => output(g, &Source::Plain(a), b, |_, _| ()).0,
+            Quantity::Input => input_gradient(g, &Source::Plain(a), b, |_, _| ()).0,
             Quantity::Weight => weight_gradient(g, &Source::Plain(a), &Source::Plain(b)),
         }
     }

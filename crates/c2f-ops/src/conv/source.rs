@@ -1,7 +1,7 @@
 //! What a convolution reads: maps as they are stored, or what is computed from them on the way.
 
 use super::correlation::{Block, Correlation};
-use crate::simd::{Float, dispatch};
+use crate::simd::{Float, vectorize};
 
 /// Channels-last maps, one value per pixel and channel.
 #[derive(Clone, Copy)]
@@ -21,6 +21,8 @@ pub(crate) struct Reading<T> {
     pub shift: Vec<T>,
     pub low: T,
     pub high: T,
+    /// Mean of x, which the gradient needs.
+    pub mean: Vec<T>,
 }
 
 /// The gradient before a [`Reading`]: `g * scale + x * slope + offset` per channel, where g is the gradient after it, or
@@ -33,10 +35,12 @@ pub(crate) struct GradientReading<T> {
 }
 
 impl<T: Float> Reading<T> {
-    /// The one that every gradient passes.
-    pub fn transparent(channels: usize) -> Self {
+    /// The one that every gradient passes, of values with these means.
+    pub fn transparent(mean: &[f64]) -> Self {
         let (low, high) = (T::from_f64(f64::NEG_INFINITY), T::from_f64(f64::INFINITY));
-        Self { scale: vec![T::one(); channels], shift: vec![T::zero(); channels], low, high }
+        let constant = |value: T| vec![value; mean.len()];
+        let mean = mean.iter().map(|&mean| T::from_f64(mean)).collect();
+        Self { scale: constant(T::one()), shift: constant(T::zero()), low, high, mean }
     }
 
     #[inline(always)]
@@ -109,7 +113,7 @@ impl<'a, T: Float> Source<'a, T> {
         }
         scratch.resize(scratch.len().max(count * channels), T::zero());
         let pixels = &mut scratch[..count * channels];
-        dispatch(
+        vectorize(
             #[inline(always)]
             || self.read(first, channels, pixels),
         );
@@ -130,7 +134,7 @@ impl<'a, T: Float> Source<'a, T> {
         }
         scratch.resize(scratch.len().max(length), T::zero());
         let filled = &mut scratch[..length];
-        dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 let images = filled.chunks_exact_mut(strip.rows * strip.columns * channels);

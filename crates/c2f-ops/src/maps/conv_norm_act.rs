@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::join::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
-use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, part_moments, sums};
+use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, part_sums, sums};
 use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
@@ -69,7 +69,7 @@ impl<T: Float> Stored<T> {
             None => None,
         };
         let scale_of = |moments: &Moments| -> crate::Result<Reading<T>> {
-            reading(moments, &doubles(&norm.gamma)?, &doubles(&norm.beta)?, norm.eps, activation)
+            Ok(reading(moments, &doubles(&norm.gamma)?, &doubles(&norm.beta)?, norm.eps, activation))
         };
         let values = self.content.values()?;
         let x = self.content.source(&values);
@@ -81,10 +81,10 @@ impl<T: Float> Stored<T> {
         }
         let channels = geometry.c_out;
         let (y, moments, stats) = if let Some(moments) = given {
-            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, |_| ()))?;
+            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, |_, _| ()))?;
             (y, moments, None)
         } else {
-            let finish = |block: &mut [T]| part_moments(block, channels);
+            let finish = |_, block: &mut [T]| part_moments(block, channels);
             let (y, parts) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
             let moments = join_moments(parts, channels);
             let vector = |values: &[f64]| Tensor::new(values, weight.device())?.to_dtype(T::DTYPE);
@@ -95,7 +95,7 @@ impl<T: Float> Stored<T> {
         let content = Content::new(y, dims, Some(scale_of(&moments)?));
         let op = ConvNormAct {
             geometry,
-            x: self.content.clone(),
+            x: self.content.reader(),
             y: content.clone(),
             from_batch: stats.is_some(),
             rstd: moments.var.iter().map(|var| 1.0 / (var + norm.eps).sqrt()).collect(),
@@ -106,18 +106,13 @@ impl<T: Float> Stored<T> {
 }
 
 /// BatchNorm and activation as what is done to every value of a channel.
-fn reading<T: Float>(
-    moments: &Moments,
-    gamma: &[f64],
-    beta: &[f64],
-    eps: f64,
-    activation: Activation,
-) -> crate::Result<Reading<T>> {
+fn reading<T: Float>(moments: &Moments, gamma: &[f64], beta: &[f64], eps: f64, activation: Activation) -> Reading<T> {
     let scale: Vec<f64> = gamma.iter().zip(&moments.var).map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
     let shift =
         beta.iter().zip(&moments.mean).zip(&scale).map(|((beta, mean), scale)| T::from_f64(beta - mean * scale));
     let (low, high) = activation.limits();
-    Ok(Reading { shift: shift.collect(), scale: scale.iter().map(|&scale| T::from_f64(scale)).collect(), low, high })
+    let typed = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
+    Reading { shift: shift.collect(), scale: typed(&scale), low, high, mean: typed(&moments.mean) }
 }
 
 /// The convolution with BatchNorm's scale in its weight, and the rest done while a block is in the cache: for networks
@@ -127,8 +122,8 @@ fn folded<T: Float>(g: &Geometry, x: &Source<T>, weight: &Tensor, norm: &Reading
         let channels = weight.chunks_exact(g.depth()).zip(&norm.scale);
         channels.flat_map(|(channel, &scale)| channel.iter().map(move |&value| value * scale)).collect::<Vec<T>>()
     })?;
-    let finish = |block: &mut [T]| {
-        crate::simd::dispatch(
+    let finish = |_, block: &mut [T]| {
+        crate::simd::vectorize(
             #[inline(always)]
             || {
                 for pixel in block.chunks_exact_mut(g.c_out) {
@@ -205,8 +200,11 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (y, gradient) = self.y.take()?;
         let Some(reading) = &self.y.reading else { candle_core::bail!("conv_norm_act: maps without a reading") };
-        let sums = (affine.track_op() || self.from_batch)
-            .then(|| sums(&y, &gradient, reading, &self.moments.mean, &self.rstd));
+        let sums = match self.y.take_sums() {
+            Some(parts) => Some(join_sums(parts, &self.rstd)),
+            None if affine.track_op() || self.from_batch => Some(sums(&y, &gradient, reading, &self.rstd)),
+            None => None,
+        };
         let reading = self.gradient_reading(sums.as_ref(), y.len() / self.rstd.len())?;
         let dy = Source::Gradient(&gradient, &y, &reading);
         let d_affine = match &sums {
@@ -217,14 +215,30 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
             _ => None,
         };
         let g = &self.geometry;
-        let d_weight = weight.track_op().then(|| {
-            let values = self.x.values()?;
-            let dw = conv::weight_gradient(g, &self.x.source(&values), &dy);
-            Tensor::from_vec(dw, weight.shape(), weight.device())
-        });
-        if x.track_op() {
-            self.x.add_gradient(read("conv2d", [weight], |[weight]| conv::input_gradient(g, &dy, weight))?);
+        let values = self.x.values()?;
+        let source = self.x.source(&values);
+        // Beside the input's gradient, while it is in the cache, what its own BatchNorm will need.
+        let lone = self.x.lone_reading();
+        let finish = |first: usize, block: &mut [T]| {
+            lone.map(|reading| part_sums(&values[first..first + block.len()], block, reading))
+        };
+        let (dx, dw) = read("conv2d", [weight], |[w]: [&[T]; 1]| match (x.track_op(), weight.track_op()) {
+            (true, true) => {
+                let both = conv::gradients(g, &source, &dy, w, finish);
+                (Some((both.input, both.finished)), Some(both.weight))
+            }
+            (true, false) => (Some(conv::input_gradient(g, &dy, w, finish)), None),
+            (false, true) => (None, Some(conv::weight_gradient(g, &source, &dy))),
+            (false, false) => (None, None),
+        })?;
+        if let Some((dx, sums)) = dx {
+            self.x.add_gradient(Arc::new(dx));
+            // All or none.
+            if let Some(sums) = sums.into_iter().collect() {
+                self.x.set_sums(sums);
+            }
         }
+        let d_weight = dw.map(|dw| Tensor::from_vec(dw, weight.shape(), weight.device()));
         Ok((token_gradient(x)?, d_weight.transpose()?, d_affine))
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::stored::{Content, Stored, token, token_gradient};
 use crate::kernel::{TASK, for_rows};
-use crate::simd::{Float, dispatch};
+use crate::simd::{Float, vectorize};
 use crate::{relu, relu6};
 
 /// What follows a convolution or a sum.
@@ -76,7 +76,7 @@ impl<T: Float> Stored<T> {
             },
         );
         let content = Content::new(y, a.dims, None);
-        let op = Join { a: a.clone(), b: b.clone(), sum: content.clone(), activation };
+        let op = Join { a: a.reader(), b: b.reader(), sum: content.clone(), activation };
         Ok(Self { token: self.token.apply_op2(&other.token, op)?, content })
     }
 }
@@ -101,8 +101,8 @@ impl<T: Float> CustomOp2 for Join<T> {
         let (y, mut gradient) = self.sum.take()?;
         let (low, high) = self.activation.limits::<T>();
         if self.activation != Activation::Identity {
-            gradient.par_chunks_mut(TASK).zip(y.par_chunks(TASK)).for_each(|(gradient, y)| {
-                dispatch(
+            Arc::make_mut(&mut gradient).par_chunks_mut(TASK).zip(y.par_chunks(TASK)).for_each(|(gradient, y)| {
+                vectorize(
                     #[inline(always)]
                     || {
                         for (gradient, &y) in gradient.iter_mut().zip(y) {

@@ -16,7 +16,7 @@ impl<T: Float> Stored<T> {
         let values = self.content.values()?;
         let (y, winners) = windows.forward(&self.content.source(&values), c);
         let content = Content::new(y, (b, c, windows.outputs().0, windows.outputs().1), None);
-        let op = MaxPool { windows, winners, x: self.content.clone(), y: content.clone() };
+        let op = MaxPool { windows, winners, x: self.content.reader(), y: content.clone() };
         Ok(Self { token: self.token.apply_op1(op)?, content })
     }
 }
@@ -39,7 +39,8 @@ impl<T: Float> CustomOp1 for MaxPool<T> {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         let (_, gradient) = self.y.take()?;
-        self.x.add_gradient(self.windows.backward(&self.winners, &gradient, self.x.channels()));
+        let dx = self.windows.backward(&self.winners, &gradient, self.x.channels());
+        self.x.add_gradient(Arc::new(dx));
         token_gradient(x)
     }
 }

@@ -1,13 +1,18 @@
 //! Maps on the CPU: their values, their gradient and their place in candle's graph.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::batch_norm::PartSums;
 use crate::conv::{Reading, Source};
 use crate::kernel::{TASK, output};
 use crate::simd::Float;
+
+/// Values that several maps may hold.
+pub(super) type Shared<T> = Arc<Vec<T>>;
 
 /// Maps in candle's graph.
 #[derive(Clone, Debug)]
@@ -24,21 +29,52 @@ pub(super) struct Content<T> {
     pub dims: (usize, usize, usize, usize),
     /// How the stored values, channels-last, are to be read; as they are where there is none.
     pub reading: Option<Reading<T>>,
-    values: Mutex<Option<Arc<Vec<T>>>>,
-    gradient: Mutex<Option<Vec<T>>>,
+    values: Mutex<Option<Shared<T>>>,
+    /// Several maps may share one gradient.
+    gradient: Mutex<Option<Shared<T>>>,
+    /// What BatchNorm needs of the gradient, if the only reader found it on the way.
+    sums: Mutex<Option<Vec<PartSums<T>>>>,
+    readers: AtomicUsize,
 }
 
 impl<T: Float> Content<T> {
     pub fn new(values: Vec<T>, dims: (usize, usize, usize, usize), reading: Option<Reading<T>>) -> Arc<Self> {
         let values = Mutex::new(Some(Arc::new(values)));
-        Arc::new(Self { dims, reading, values, gradient: Mutex::new(None) })
+        Arc::new(Self {
+            dims,
+            reading,
+            values,
+            gradient: Mutex::new(None),
+            sums: Mutex::new(None),
+            readers: AtomicUsize::new(0),
+        })
+    }
+
+    /// The content for one more operation that reads it.
+    pub fn reader(self: &Arc<Self>) -> Arc<Self> {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+
+    /// How the values are read, if nobody but the caller reads them: the gradient that it finds is then the whole one.
+    pub fn lone_reading(&self) -> Option<&Reading<T>> {
+        self.reading.as_ref().filter(|_| self.readers.load(Ordering::Relaxed) == 1)
+    }
+
+    /// What the only reader found beside the gradient.
+    pub fn set_sums(&self, sums: Vec<PartSums<T>>) {
+        *lock(&self.sums) = Some(sums);
+    }
+
+    pub fn take_sums(&self) -> Option<Vec<PartSums<T>>> {
+        lock(&self.sums).take()
     }
 
     pub fn channels(&self) -> usize {
         self.dims.1
     }
 
-    pub fn values(&self) -> Result<Arc<Vec<T>>> {
+    pub fn values(&self) -> Result<Shared<T>> {
         match &*lock(&self.values) {
             Some(values) => Ok(values.clone()),
             None => bail!("the maps are gone: `backward` frees them, and can run once through a graph"),
@@ -54,7 +90,7 @@ impl<T: Float> Content<T> {
     }
 
     /// The values and their gradient, which nobody needs after the maker's own backward pass: every reader's was before.
-    pub fn take(&self) -> Result<(Arc<Vec<T>>, Vec<T>)> {
+    pub fn take(&self) -> Result<(Shared<T>, Shared<T>)> {
         match (lock(&self.values).take(), lock(&self.gradient).take()) {
             (Some(values), Some(gradient)) => Ok((values, gradient)),
             _ => bail!("the maps or their gradient are gone: `backward` frees them, and can run once through a graph"),
@@ -62,17 +98,25 @@ impl<T: Float> Content<T> {
     }
 
     /// Adds what one reader found.
-    pub fn add_gradient(&self, more: Vec<T>) {
+    pub fn add_gradient(&self, more: Shared<T>) {
         let mut gradient = lock(&self.gradient);
-        match &mut *gradient {
-            None => *gradient = Some(more),
-            Some(sum) => {
-                sum.par_chunks_mut(TASK).zip(more.par_chunks(TASK)).for_each(|(sum, more)| {
-                    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
-                });
-            }
-        }
+        *gradient = Some(match gradient.take() {
+            None => more,
+            Some(sum) => add(sum, more),
+        });
     }
+}
+
+/// The sum, in the memory of one of the two if nobody else holds it.
+fn add<T: Float>(mut a: Shared<T>, mut b: Shared<T>) -> Shared<T> {
+    if Arc::get_mut(&mut a).is_none() {
+        std::mem::swap(&mut a, &mut b);
+    }
+    let into = Arc::make_mut(&mut a);
+    into.par_chunks_mut(TASK).zip(b.par_chunks(TASK)).for_each(|(sum, more)| {
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
+    });
+    a
 }
 
 // What is locked is replaced as a whole: a panic elsewhere can't leave it half-changed.

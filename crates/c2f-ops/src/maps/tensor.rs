@@ -19,7 +19,7 @@ impl<T: Float> Stored<T> {
 
     /// The maps as a tensor (B, H, W, C).
     pub fn leave(&self) -> Result<Tensor> {
-        self.token.apply_op1(Leave { content: self.content.clone() })
+        self.token.apply_op1(Leave { content: self.content.reader() })
     }
 }
 
@@ -37,7 +37,8 @@ impl<T: Float> CustomOp1 for Enter<T> {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        Tensor::from_vec(self.content.take()?.1, x.shape(), x.device()).map(Some)
+        let (_, gradient) = self.content.take()?;
+        Tensor::from_vec(Arc::unwrap_or_clone(gradient), x.shape(), x.device()).map(Some)
     }
 }
 
@@ -66,7 +67,7 @@ impl<T: Float> CustomOp1 for Leave<T> {
     }
 
     fn bwd(&self, token: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        self.content.add_gradient(read("maps", [grad], |[grad]| grad.to_vec())?);
+        self.content.add_gradient(Arc::new(read("maps", [grad], |[grad]| grad.to_vec())?));
         token_gradient(token)
     }
 }

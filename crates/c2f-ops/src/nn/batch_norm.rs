@@ -53,14 +53,12 @@ impl BatchNorm2d {
     /// If the input doesn't have the layer's channels, or the layer hasn't that set of statistics.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let Norm { gamma, beta, given, eps } = self.norm(pass)?;
-        match given {
-            Some((mean, var)) => batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, self.format),
-            None => {
-                let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, self.format)?;
-                self.follow(&stats, pass)?;
-                Ok(y)
-            }
+        if let Some((mean, var)) = given {
+            return batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, self.format);
         }
+        let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, self.format)?;
+        self.follow(&stats, pass)?;
+        Ok(y)
     }
 
     /// What the layer does in a pass.

@@ -1,5 +1,8 @@
 //! Clipping by the global norm.
 
+use candle_core::Tensor;
+use rayon::prelude::*;
+
 use super::Gradients;
 use crate::Result;
 
@@ -8,11 +11,11 @@ use crate::Result;
 /// # Errors
 /// If candle fails.
 pub fn global_norm(gradients: &Gradients) -> Result<f64> {
-    let mut sum = 0.0;
-    for gradient in gradients.values() {
-        sum += f64::from(gradient.sqr()?.sum_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-    }
-    Ok(sum.sqrt())
+    let square = |gradient: &&Tensor| {
+        Ok(f64::from(gradient.sqr()?.sum_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?))
+    };
+    let squares = gradients.values().collect::<Vec<_>>().par_iter().map(square).collect::<Result<Vec<f64>>>()?;
+    Ok(squares.iter().sum::<f64>().sqrt())
 }
 
 /// Scales all gradients so that their global norm, which is `norm`, becomes at most `largest` (PyTorch's
@@ -23,9 +26,8 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
 pub fn clip_global_norm(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
     let factor = largest / (norm + 1e-6);
     if factor < 1.0 {
-        for gradient in gradients.values_mut() {
-            *gradient = gradient.affine(factor, 0.0)?;
-        }
+        let scaled = |(name, gradient): (&String, &Tensor)| Ok((name.clone(), gradient.affine(factor, 0.0)?));
+        *gradients = gradients.par_iter().map(scaled).collect::<Result<_>>()?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Stochastic gradient descent.
 
+use candle_core::Tensor;
+use rayon::prelude::*;
+
 use super::{Gradients, Member, State};
 use crate::Result;
 
@@ -24,26 +27,33 @@ impl Sgd {
     /// # Errors
     /// If a gradient has another shape than its variable.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
-        for member in &self.members {
-            let Some(gradient) = gradients.get(&member.name) else { continue };
-            let value = member.var.as_detached_tensor();
-            let mut direction = gradient.clone();
-            if member.weight_decay != 0.0 {
-                direction = (direction + value.affine(member.weight_decay, 0.0)?)?;
-            }
-            if self.momentum != 0.0 {
-                let key = format!("{}.momentum_buffer", member.name);
-                let buffer = match self.state.get(&key) {
-                    Some(buffer) => (buffer.affine(self.momentum, 0.0)? + &direction)?,
-                    None => direction.clone(),
-                };
-                direction =
-                    if self.nesterov { (direction + buffer.affine(self.momentum, 0.0)?)? } else { buffer.clone() };
-                self.state.insert(key, buffer);
-            }
-            member.var.set(&(value - direction.affine(lr * member.lr_factor, 0.0)?)?)?;
+        let buffers: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients, lr)).collect();
+        for buffer in buffers {
+            self.state.extend(buffer?);
         }
         Ok(())
+    }
+
+    /// Moves one variable, and gives its new momentum buffer, if it has one, by name.
+    fn move_one(&self, member: &Member, gradients: &Gradients, lr: f64) -> Result<Option<(String, Tensor)>> {
+        let Some(gradient) = gradients.get(&member.name) else { return Ok(None) };
+        let value = member.var.as_detached_tensor();
+        let mut direction = gradient.clone();
+        if member.weight_decay != 0.0 {
+            direction = (direction + value.affine(member.weight_decay, 0.0)?)?;
+        }
+        let mut kept = None;
+        if self.momentum != 0.0 {
+            let key = format!("{}.momentum_buffer", member.name);
+            let buffer = match self.state.get(&key) {
+                Some(buffer) => (buffer.affine(self.momentum, 0.0)? + &direction)?,
+                None => direction.clone(),
+            };
+            direction = if self.nesterov { (direction + buffer.affine(self.momentum, 0.0)?)? } else { buffer.clone() };
+            kept = Some((key, buffer));
+        }
+        member.var.set(&(value - direction.affine(lr * member.lr_factor, 0.0)?)?)?;
+        Ok(kept)
     }
 
     /// `NAME.momentum_buffer` for each variable that had a gradient.

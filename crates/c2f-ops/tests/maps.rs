@@ -1,0 +1,216 @@
+//! Layers on maps: the same values and gradients as the operations on tensors that they replace.
+
+mod common;
+
+use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Kind, NormMode, Params, Pass, Weights};
+use c2f_ops::{
+    Activation, Conv2dConfig, Format, Maps, Padding, PoolConfig, batch_norm_eval, batch_norm_train, conv2d, max_pool2d,
+};
+use candle_core::{DType, Device, Tensor, Var};
+use common::{assert_close, bits, check_gradient, random, values};
+
+const FIRST: Format = Format::ChannelsFirst;
+const EPS: f64 = 1e-3;
+
+/// Kernel, stride, groups, input channels, output channels.
+type Shape = (usize, usize, usize, usize, usize);
+
+/// Among them 1x1 with and without a stride, depthwise with tails of registers, grouped, and a 3-channel stem.
+const SHAPES: [Shape; 10] = [
+    (1, 1, 1, 20, 37),
+    (1, 2, 1, 6, 9),
+    (3, 1, 1, 5, 7),
+    (3, 2, 1, 4, 18),
+    (3, 1, 19, 19, 19),
+    (3, 2, 16, 16, 16),
+    (5, 1, 3, 3, 3),
+    (5, 2, 33, 33, 33),
+    (3, 2, 2, 4, 6),
+    (7, 2, 1, 3, 8),
+];
+
+struct Case {
+    layer: ConvNormAct,
+    params: Params,
+    shape: Shape,
+    activation: Activation,
+}
+
+impl Case {
+    fn new(shape: Shape, activation: Activation, dtype: DType) -> Self {
+        let (kernel, stride, groups, inputs, outputs) = shape;
+        let params = Params::new(&Device::Cpu, dtype, 3);
+        let padding = ConvPadding::Explicit(Padding::uniform(kernel / 2));
+        let conv = Conv2dOptions { stride, groups, padding, ..Conv2dOptions::default() };
+        let options = ConvNormActOptions { names: ("conv", "bn"), conv, eps: EPS, momentum: 0.1, activation };
+        let layer = ConvNormAct::new(&params, inputs, outputs, (kernel, kernel), options).unwrap();
+        // Scales of both signs, so that the order of the values isn't the normalised order.
+        for (i, entry) in params.entries().iter().enumerate() {
+            if entry.var.dims().len() == 1 {
+                let random = random(entry.var.shape(), 90 + i as u64).to_dtype(dtype).unwrap();
+                let value = if entry.name.ends_with("_var") { random.abs().unwrap() } else { random };
+                entry.var.set(&value).unwrap();
+            }
+        }
+        Self { layer, params, shape, activation }
+    }
+
+    fn var(&self, name: &str) -> Tensor {
+        self.params.get(name).unwrap().var.as_tensor().clone()
+    }
+
+    /// The same by operations on tensors.
+    fn separately(&self, x: &Tensor, pass: &Pass) -> Tensor {
+        let (kernel, stride, groups, _, _) = self.shape;
+        let padding = Padding::uniform(kernel / 2);
+        let config = Conv2dConfig { stride: (stride, stride), groups, padding, ..Conv2dConfig::default() };
+        let y = conv2d(x, &self.var("conv.weight"), None, &config, FIRST).unwrap();
+        let (gamma, beta) = (self.var("bn.weight"), self.var("bn.bias"));
+        let y = match pass.norm {
+            NormMode::Train => batch_norm_train(&y, &gamma, &beta, EPS, FIRST).unwrap().0,
+            NormMode::Eval | NormMode::Frozen => {
+                let (mean, var) = (self.var("bn.running_mean").detach(), self.var("bn.running_var").detach());
+                batch_norm_eval(&y, &gamma, &beta, &mean, &var, EPS, FIRST).unwrap()
+            }
+        };
+        self.activation.of(&y).unwrap()
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Tensor {
+        self.layer.forward(&Maps::new(x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap()
+    }
+}
+
+fn projected(y: &Tensor) -> Tensor {
+    (y * random(y.shape(), 7).to_dtype(y.dtype()).unwrap()).unwrap().sum_all().unwrap()
+}
+
+#[test]
+fn a_layer_is_its_three_operations() {
+    for shape in SHAPES {
+        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+            let layer = Case::new(shape, activation, DType::F64);
+            let x = Var::from_tensor(&random((3, shape.3, 9, 11), 1)).unwrap();
+            for norm in [NormMode::Eval, NormMode::Frozen, NormMode::Train] {
+                let pass = Pass { norm, ..Pass::train() };
+                let expected = layer.separately(&x, &pass);
+                let got = layer.forward(&x, &pass);
+                let what = format!("{shape:?} {activation:?} {norm:?}");
+                assert_close(&what, &got, &expected, 1e-12);
+                let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
+                assert_close(&format!("{what} x"), got.get(&x).unwrap(), expected.get(&x).unwrap(), 1e-11);
+                for entry in layer.params.entries().iter().filter(|entry| entry.kind == Kind::Parameter) {
+                    if norm == NormMode::Frozen && entry.name.starts_with("bn") {
+                        assert!(got.get(&entry.var).is_none(), "{what} {}: constants have no gradient", entry.name);
+                        continue;
+                    }
+                    let (got, expected) = (got.get(&entry.var).unwrap(), expected.get(&entry.var).unwrap());
+                    assert_close(&format!("{what} {}", entry.name), got, expected, 1e-11);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn prediction_with_the_norm_in_the_weight_is_the_same() {
+    for shape in SHAPES {
+        let layer = Case::new(shape, Activation::Relu6, DType::F64);
+        let x = random((2, shape.3, 8, 7), 1);
+        let tracked = layer.forward(&x, &Pass::eval().with_weights(Weights::Tracked));
+        let folded = layer.forward(&x, &Pass::eval());
+        assert!(!folded.track_op() && tracked.track_op());
+        assert_close(&format!("{shape:?}"), &folded, &tracked, 1e-12);
+    }
+}
+
+/// Two layers, a residual, a pooling: maps that are read once and maps that are read twice.
+fn network(layers: &[Case; 3], x: &Tensor) -> c2f_ops::Result<Tensor> {
+    let pass = Pass::train();
+    let stem = layers[0].layer.forward(&Maps::new(x, FIRST)?, &pass)?;
+    let pooled = stem.max_pool(&PoolConfig { kernel: (3, 3), stride: (2, 2), padding: (1, 1) })?;
+    let branch = layers[2].layer.forward(&layers[1].layer.forward(&pooled, &pass)?, &pass)?;
+    let sum = branch.add(&pooled, Activation::Relu)?;
+    sum.add(&sum, Activation::Identity)?.to_tensor(FIRST)
+}
+
+fn layers() -> [Case; 3] {
+    [
+        Case::new((3, 1, 1, 3, 4), Activation::Relu, DType::F64),
+        Case::new((3, 1, 4, 4, 4), Activation::Relu6, DType::F64),
+        Case::new((1, 1, 1, 4, 4), Activation::Identity, DType::F64),
+    ]
+}
+
+#[test]
+fn a_networks_gradient_is_the_differences() {
+    let layers = layers();
+    check_gradient(&[random((2, 3, 5, 6), 1)], |t| network(&layers, &t[0]), 1e-5);
+}
+
+#[test]
+fn a_network_is_its_operations_on_tensors() {
+    let layers = layers();
+    let x = Var::from_tensor(&random((2, 3, 7, 6), 1)).unwrap();
+    let pass = Pass::train();
+    let config = PoolConfig { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
+    let pooled = max_pool2d(&layers[0].separately(&x, &pass), &config, FIRST).unwrap();
+    let branch = layers[2].separately(&layers[1].separately(&pooled, &pass), &pass);
+    let sum = Activation::Relu.of(&(branch + pooled).unwrap()).unwrap();
+    let expected = (&sum + &sum).unwrap();
+    let got = network(&layers, &x).unwrap();
+    assert_close("values", &got, &expected, 1e-12);
+    let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
+    for entry in layers.iter().flat_map(|layer| layer.params.entries()).filter(|e| e.kind == Kind::Parameter) {
+        assert_close(&entry.name, got.get(&entry.var).unwrap(), expected.get(&entry.var).unwrap(), 1e-11);
+    }
+}
+
+#[test]
+fn results_are_the_same_bits_on_one_two_and_three_threads() {
+    for shape in [(1, 1, 1, 24, 144), (3, 2, 1, 16, 40), (5, 1, 48, 48, 48), (3, 1, 1, 8, 8)] {
+        let x = random((5, shape.3, 23, 29), 1).to_dtype(DType::F32).unwrap();
+        let run = |threads: usize| {
+            let layer = Case::new(shape, Activation::Relu6, DType::F32);
+            let x = Var::from_tensor(&x).unwrap();
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let y = layer.forward(&x, &Pass::train());
+                let gradients = projected(&y).backward().unwrap();
+                let parameters = layer.params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);
+                let mut all = vec![bits(&y), bits(gradients.get(&x).unwrap())];
+                all.extend(parameters.map(|entry| bits(gradients.get(&entry.var).unwrap())));
+                all.push(bits(&layer.var("bn.running_var")));
+                all
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3), "{shape:?} depends on the number of threads");
+    }
+}
+
+#[test]
+fn tensors_go_in_and_come_out_unchanged() {
+    for (format, shape) in [(FIRST, (2, 3, 4, 5)), (Format::ChannelsLast, (2, 4, 5, 3))] {
+        let x = random(shape, 1);
+        let maps = Maps::new(&x, format).unwrap();
+        assert_eq!(maps.dims().unwrap(), (2, 3, 4, 5));
+        assert_eq!(values(&maps.to_tensor(format).unwrap()), values(&x));
+        check_gradient(&[x], |t| Maps::new(&t[0], format)?.to_tensor(format), 1e-9);
+    }
+}
+
+#[test]
+fn a_second_backward_pass_and_wrong_shapes_are_errors() {
+    let layer = Case::new((1, 1, 1, 2, 3), Activation::Relu, DType::F64);
+    let y = projected(&layer.forward(&random((1, 2, 3, 3), 1), &Pass::train()));
+    y.backward().unwrap();
+    let error = y.backward().unwrap_err().to_string();
+    assert!(error.contains("can run once"), "{error}");
+
+    let maps = |shape: (usize, usize, usize, usize)| Maps::new(&random(shape, 1), FIRST).unwrap();
+    let error = maps((1, 2, 3, 3)).add(&maps((1, 2, 3, 4)), Activation::Relu).unwrap_err().to_string();
+    assert!(error.contains("[1, 2, 3, 4]"), "{error}");
+    let error = layer.layer.forward(&maps((1, 5, 3, 3)), &Pass::train()).unwrap_err().to_string();
+    assert!(error.contains("5 channels"), "{error}");
+    assert!(Maps::new(&random((2, 3), 1), FIRST).is_err());
+}
