@@ -11,6 +11,20 @@ pub fn root() -> Result<PathBuf> {
     Ok(manifest.parent().context("xtask lies in the root of the repository")?.to_path_buf())
 }
 
+/// The tests of c2f-ops' kernels and of what is made of them, which run once for each instruction set.
+const KERNEL_TESTS: [&str; 10] = [
+    "activation",
+    "batch_norm",
+    "conv",
+    "conv_gradients",
+    "grid_sample",
+    "maps",
+    "pool",
+    "reference",
+    "resize",
+    "threads",
+];
+
 /// Runs the checks one after the other and stops at the first that fails.
 pub fn ci(root: &Path) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -22,7 +36,15 @@ pub fn ci(root: &Path) -> Result<()> {
     crate::tidy::check(root)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
-    cargo(&["test", "--workspace"])
+    cargo(&["test", "--workspace"])?;
+    // Where the processor hasn't the set, its best one is tested once more.
+    for set in ["avx2", "portable"] {
+        let mut command = Command::new("cargo");
+        command.args(["test", "--workspace", "--quiet", "--lib"]).current_dir(root).env("C2F_SIMD", set);
+        command.args(KERNEL_TESTS.iter().flat_map(|test| ["--test", test]));
+        run(command)?;
+    }
+    Ok(())
 }
 
 /// Runs every `tests/fixtures/*.py` of the crates.
@@ -47,7 +69,8 @@ pub fn fixtures(root: &Path, python: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(mut command: Command) -> Result<()> {
+/// Runs a program and fails if it does.
+pub fn run(mut command: Command) -> Result<()> {
     eprintln!("> {command:?}");
     let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
     ensure!(status.success(), "{command:?} failed: {status}");

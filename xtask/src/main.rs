@@ -1,5 +1,6 @@
 //! `cargo xtask ...`: chores of the project that no user's build should carry.
 
+mod bench;
 mod chores;
 mod tidy;
 
@@ -16,6 +17,8 @@ enum Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Measures c2f beside PyTorch on this machine and prints the tables.
+    Bench(bench::Args),
     /// Everything that continuous integration checks: formatting, clippy, documentation, tests; warnings are errors.
     Ci,
     /// Makes every test fixture again, by the PyTorch script that stands beside it.
@@ -32,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     let Arguments::Chore(chore) = Arguments::parse();
     let root = chores::root()?;
     match chore {
+        Chore::Bench(args) => bench::run(&root, &args),
         Chore::Ci => chores::ci(&root),
         Chore::Fixtures { python } => chores::fixtures(&root, &python),
         Chore::Tidy => tidy::check(&root),

@@ -13,5 +13,7 @@ pub fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        // What one thread freed, another one can take: the blocks are large, so threads seldom wait for each other.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }

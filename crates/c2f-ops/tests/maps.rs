@@ -112,6 +112,29 @@ fn a_layer_is_its_three_operations() {
     }
 }
 
+/// Weights and maps so large that work is cut in each of the ways that there are: along the maps, along the weight, and
+/// into runs of products that don't fit the cache.
+#[test]
+fn large_layers_are_their_operations_too() {
+    let cases = [
+        ((3, 1, 1, 96, 80), (2, 9, 8)),
+        ((1, 1, 1, 272, 256), (2, 7, 7)),
+        ((1, 1, 1, 130, 72), (3, 30, 41)),
+        ((3, 1, 1, 17, 20), (2, 60, 70)),
+        ((3, 2, 96, 96, 96), (1, 100, 90)),
+    ];
+    for (shape, (batch, height, width)) in cases {
+        let layer = Case::new(shape, Activation::Relu, DType::F64);
+        let x = Var::from_tensor(&random((batch, shape.3, height, width), 1)).unwrap();
+        let (got, expected) = (layer.forward(&x, &Pass::train()), layer.separately(&x, &Pass::train()));
+        assert_close(&format!("{shape:?}"), &got, &expected, 1e-11);
+        let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
+        assert_close(&format!("{shape:?} x"), got.get(&x).unwrap(), expected.get(&x).unwrap(), 1e-10);
+        let weight = layer.params.get("conv.weight").unwrap().var;
+        assert_close(&format!("{shape:?} weight"), got.get(&weight).unwrap(), expected.get(&weight).unwrap(), 1e-10);
+    }
+}
+
 #[test]
 fn prediction_with_the_norm_in_the_weight_is_the_same() {
     for shape in SHAPES {

@@ -14,7 +14,7 @@ pub(crate) struct Moments {
 
 /// Rows of one task. In f32 the sums of a task stay short enough to be exact to a few units in the last place; the sums
 /// of tasks are joined in f64.
-fn task_rows(channels: usize) -> usize {
+pub(crate) fn task_rows(channels: usize) -> usize {
     rows_per_task(channels).clamp(16, 256)
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn part_moments<T: Float>(x: &[T], channels: usize) -> PartMoments<T>
 }
 
 /// Joins parts by the formula of Chan, Golub and LeVeque (1979), which loses no digits where the mean is large.
-pub(crate) fn join_moments<T: Float>(parts: Vec<PartMoments<T>>, channels: usize) -> Moments {
+pub(crate) fn join_moments<T: Float>(parts: impl IntoIterator<Item = PartMoments<T>>, channels: usize) -> Moments {
     let (mut mean, mut squares, mut total) = (vec![0.0; channels], vec![0.0; channels], 0.0);
     for part in parts {
         let count = part.rows as f64;
@@ -69,8 +69,8 @@ pub(crate) fn join_moments<T: Float>(parts: Vec<PartMoments<T>>, channels: usize
 }
 
 pub(super) fn moments<T: Float>(x: &[T], channels: usize) -> Moments {
-    let parts = x.par_chunks(task_rows(channels) * channels).map(|x| part_moments(x, channels)).collect();
-    join_moments(parts, channels)
+    let parts = x.par_chunks(task_rows(channels) * channels).map(|x| part_moments(x, channels));
+    join_moments(parts.collect::<Vec<_>>(), channels)
 }
 
 pub(super) fn normalise<T: Float>(x: &[T], gamma: &[T], beta: &[T], moments: &Moments, eps: f64) -> Vec<T> {

@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 use crate::conv::Reading;
 use crate::kernel::{channels_last, dtype, expect_shape, output, read, slice, with_float};
 use crate::{Error, Format, Result};
-pub(crate) use kernels::{Moments, PartSums, Sums, join_moments, join_sums, part_moments, part_sums, sums};
+pub(crate) use kernels::{Moments, PartSums, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
 use kernels::{input_gradient, moments, normalise};
 
 /// The statistics of a batch. They are constants: no gradient flows through them.

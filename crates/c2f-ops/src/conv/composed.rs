@@ -103,6 +103,10 @@ mod tests {
             ((2, 3, 7, 6), (3, 1, 5, 5), (2, 2), (1, 1), Padding::uniform(2), 3),
             ((1, 3, 9, 8), (3, 1, 3, 3), (2, 3), (2, 1), odd, 3),
             ((1, 2, 1, 1), (2, 2, 3, 3), (1, 1), (1, 1), Padding::uniform(1), 1),
+            // Large enough to be cut along the weight, along the maps, and into runs of products.
+            ((2, 96, 9, 8), (80, 96, 3, 3), (1, 1), (1, 1), Padding::uniform(1), 1),
+            ((2, 272, 7, 7), (256, 272, 1, 1), (1, 1), (1, 1), Padding::default(), 1),
+            ((2, 17, 40, 70), (20, 17, 3, 3), (1, 1), (1, 1), Padding::uniform(1), 1),
         ];
         for (x, weight, stride, dilation, padding, groups) in cases {
             let config = Conv2dConfig { stride, dilation, padding, groups };

@@ -5,8 +5,11 @@ use std::ops::Range;
 
 use super::geometry::{Axis, Geometry};
 
-/// Pixels of a block that are worth having: enough to use each weight often, few enough to stay in a core's cache.
-const BLOCK_PIXELS: usize = 256;
+/// Pixels of a block of matrix products: enough to use each weight often, and to see few source pixels twice.
+pub(super) const PRODUCT_PIXELS: usize = 512;
+
+/// Pixels of a block of a depthwise convolution, which should see few source pixels twice.
+pub(super) const DEPTHWISE_PIXELS: usize = 2048;
 
 /// Bytes of source that a block should at most read.
 const BLOCK_BYTES: usize = 384 << 10;
@@ -92,10 +95,13 @@ impl Correlation {
     }
 
     /// The pieces that are computed one by one, in order of their target pixels. They depend on the sizes only.
-    pub fn blocks(&self, channels: usize, element: usize) -> Vec<Block> {
+    ///
+    /// A block has at most about `most` pixels, and less where `channels` values of `element` bytes each would not stay in
+    /// the cache.
+    pub fn blocks(&self, channels: usize, element: usize, most: usize) -> Vec<Block> {
         let (rows, columns) = (self.rows.steps(), self.columns.steps());
         let row_bytes = self.columns.extent(columns).len() * self.rows.step * channels * element;
-        let pixels = (self.batch * rows * columns / BLOCKS).clamp(64, BLOCK_PIXELS);
+        let pixels = (self.batch * rows * columns / BLOCKS).clamp(64, most);
         let height = (pixels / columns).min(BLOCK_BYTES / row_bytes.max(1)).clamp(1, rows);
         let images = if height < rows { 1 } else { (pixels / (rows * columns)).clamp(1, self.batch) };
         // Even heights, so that no last block is a sliver.
@@ -180,7 +186,7 @@ mod tests {
             let g = Geometry::new((batch, 4, h, w), &weight, None, &config).unwrap();
             for c in [Correlation::forward(&g), Correlation::transposed(&g)] {
                 let mut next = 0;
-                for block in c.blocks(4, 4) {
+                for block in c.blocks(4, 4, 100) {
                     let rows = c.rows.targets(&block.steps);
                     assert_eq!(next, block.first_pixel(&c));
                     assert!(block.images.len() == 1 || rows.len() == c.rows.target);

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::Gradients;
-use super::correlation::{Block, Correlation, Family};
+use super::correlation::{Block, Correlation, Family, PRODUCT_PIXELS};
 use super::geometry::Geometry;
-use super::multiply::{Multiply, MultiplyTransposed, Pixel, Run};
+use super::multiply::{Multiply, MultiplyTransposed, Pixel, Run, pieces};
 use super::panels::{Panels, Strided};
 use super::source::{Source, Strip};
 use crate::kernel::split_mut;
@@ -19,6 +19,11 @@ const MAX_PARTS: usize = 16;
 
 /// Tasks of a weight gradient that several cores share well enough.
 const TASKS: usize = 8;
+
+/// Values of a weight, and of all maps together, from which and up to which a weight gradient is cut along the weight
+/// instead of the maps.
+const LARGE_WEIGHT: usize = 1 << 16;
+const SMALL_MAPS: usize = 4 << 20;
 
 /// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with the index of the
 /// first value and the values of every block of the result, while it is in the cache; its answers come in order.
@@ -75,7 +80,7 @@ fn correlate<T: Float, R: Send>(
             groups.collect::<Vec<_>>().concat()
         })
         .collect();
-    let blocks = c.blocks(source_channels, size_of::<T>());
+    let blocks = c.blocks(source_channels, size_of::<T>(), PRODUCT_PIXELS);
     let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
     let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
     let finished = blocks.par_iter().zip(parts).map_init(
@@ -103,44 +108,58 @@ pub(super) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
     let (inputs, outputs) = (g.c_in / g.groups, g.c_out / g.groups);
     let panels = Panels::new::<T>(outputs);
     let (rows, columns) = (&c.rows.families[0], &c.columns.families[0]);
-    let size = g.groups * g.depth() * panels.padded();
-    let blocks = c.blocks(g.c_in, size_of::<T>());
-    let parts = (PARTIAL_SUMS / size).clamp(1, MAX_PARTS).min(blocks.len());
-    let per_part = blocks.len().div_ceil(parts);
-    // A large weight leaves few partial sums: then a part is shared by tasks that make some of its rows each.
-    let slices = (TASKS / parts).min(size >> 16).max(1);
-    let slices = cut(&runs(&c, Strip::new(&c, &blocks[0]).columns, rows, columns, inputs, g.groups), slices);
-    let tasks: Vec<_> =
-        blocks.chunks(per_part).flat_map(|part| slices.iter().map(move |slice| (part, slice))).collect();
-    let sums: Vec<Vec<T>> = tasks
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, (part, slice)| {
-            let depth = depth(slice);
-            let mut sums = vec![T::zero(); g.groups * depth * panels.padded()];
+    let blocks = c.blocks(g.c_in, size_of::<T>(), PRODUCT_PIXELS);
+    let whole = runs(&c, Strip::new(&c, &blocks[0]).columns, rows, columns, inputs, g.groups);
+    // Adds the share of a block, of which the source and the packed gradient are given, to some rows of the sums.
+    let add = |sums: &mut [T], slice: &[Run], block: &Block, operands: (&[T], &[T]), pixels: &mut Vec<Pixel>| {
+        let (source, packed) = operands;
+        let packed = packed.chunks_exact(block.pixels(&c) * panels.padded());
+        for (group, (sums, packed)) in sums.chunks_exact_mut(depth(slice) * panels.padded()).zip(packed).enumerate() {
+            collect_pixels(&c, block, (rows, columns), (g.c_in, 0), (group * inputs, 0), pixels);
+            let (runs, panels) = (slice, &panels);
+            simd::dispatch(MultiplyTransposed { source, pixels, runs, packed, panels, sums });
+        }
+    };
+    let prepare = |block: &Block, scratch: &mut Scratch<T>| {
+        pack_rows(&panels, dy, block.first_pixel(&c), block.pixels(&c), g.c_out, g.groups, scratch);
+    };
+    let zeros = |runs: &[Run]| vec![T::zero(); g.groups * depth(runs) * panels.padded()];
+    let large_weight = depth(&whole) * panels.padded() * g.groups >= LARGE_WEIGHT;
+    let (slices, totals) = if large_weight && x.len() + dy.len() <= SMALL_MAPS {
+        // Every task makes some rows from all blocks: partial sums would cost more than the products.
+        let mut prepared: Vec<Scratch<T>> = blocks.iter().map(|_| Scratch::default()).collect();
+        let operands: Vec<(&[T], &[T])> = prepared
+            .par_iter_mut()
+            .zip(&blocks)
+            .map(|(scratch, block)| {
+                prepare(block, scratch);
+                (x.strip(&c, block, g.c_in, &mut scratch.source), &*scratch.packed)
+            })
+            .collect();
+        // 24 rows are a multiple of what the kernels take at once.
+        let slices = pieces(&whole, depth(&whole).div_ceil(MAX_PARTS).next_multiple_of(24));
+        let totals = slices.par_iter().map_init(Vec::new, |pixels, slice| {
+            let mut sums = zeros(slice);
+            blocks.iter().zip(&operands).for_each(|(block, operands)| add(&mut sums, slice, block, *operands, pixels));
+            sums
+        });
+        let totals: Vec<Vec<T>> = totals.collect();
+        (slices, totals)
+    } else {
+        let parts = (PARTIAL_SUMS / (g.groups * depth(&whole) * panels.padded())).clamp(1, MAX_PARTS);
+        let per_part = blocks.len().div_ceil(parts);
+        let sums = blocks.par_chunks(per_part).map_init(Scratch::default, |scratch, part| {
+            let mut sums = zeros(&whole);
             for block in part {
-                let first = block.first_pixel(&c);
-                pack_rows(&panels, dy, first, block.pixels(&c), g.c_out, g.groups, scratch);
+                prepare(block, scratch);
                 let source = x.strip(&c, block, g.c_in, &mut scratch.source);
-                let packed = scratch.packed.chunks_exact(block.pixels(&c) * panels.padded());
-                for (group, (sums, packed)) in sums.chunks_exact_mut(depth * panels.padded()).zip(packed).enumerate() {
-                    let starts = (group * inputs, 0);
-                    collect_pixels(&c, block, (rows, columns), (g.c_in, 0), starts, &mut scratch.pixels);
-                    simd::dispatch(MultiplyTransposed {
-                        source,
-                        pixels: &scratch.pixels,
-                        runs: slice,
-                        packed,
-                        panels: &panels,
-                        sums,
-                    });
-                }
+                add(&mut sums, &whole, block, (source, &scratch.packed), &mut scratch.pixels);
             }
             sums
-        })
-        .collect();
-    // The slices' sums over the parts, in order.
-    let totals: Vec<Vec<T>> =
-        (0..slices.len()).into_par_iter().map(|slice| add_up(sums.iter().skip(slice).step_by(slices.len()))).collect();
+        });
+        let sums: Vec<Vec<T>> = sums.collect();
+        (vec![whole], vec![add_up(sums.iter())])
+    };
     let taps: Vec<usize> = taps(g, rows, columns).collect();
     let mut dw = vec![T::zero(); g.c_out * g.depth()];
     dw.par_chunks_mut(g.depth()).enumerate().for_each(|(output, dw)| {
@@ -168,9 +187,10 @@ pub(super) fn pointwise_gradients<T: Float, R: Send>(
     let c = Correlation::forward(g);
     let (across, back) = (Panels::new::<T>(g.c_out), Panels::new::<T>(g.c_in));
     let size = g.c_in * across.padded();
-    let blocks = c.blocks(g.c_in.max(g.c_out), size_of::<T>());
+    let blocks = c.blocks(g.c_in.max(g.c_out), size_of::<T>(), PRODUCT_PIXELS);
+    let large_maps = size < LARGE_WEIGHT || x.len() + dy.len() > SMALL_MAPS;
     let parts = (PARTIAL_SUMS / size).min(MAX_PARTS).min(blocks.len());
-    if !c.is_pointwise() || g.groups > 1 || parts < TASKS {
+    if !c.is_pointwise() || g.groups > 1 || parts < TASKS || !large_maps {
         return None;
     }
     let matrix = Strided { starts: vec![0], rows: g.c_out, row_stride: g.c_in, column_stride: 1 };
@@ -276,11 +296,6 @@ fn runs(c: &Correlation, width: usize, rows: &Family, columns: &Family, channels
 
 fn depth(runs: &[Run]) -> usize {
     runs.iter().map(|run| run.length).sum()
-}
-
-/// The runs in `pieces` lists of about the same number of values, none of which is empty.
-fn cut(runs: &[Run], pieces: usize) -> Vec<Vec<Run>> {
-    super::multiply::pieces(runs, depth(runs).div_ceil(pieces))
 }
 
 /// Where the pixels of a block, of two families, start in the strip and in the block; `channels` are all those of a

@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Gradients;
-use super::correlation::{Block, Correlation, Family};
+use super::correlation::{Block, Correlation, DEPTHWISE_PIXELS, Family};
 use super::geometry::Geometry;
 use super::source::{Source, Strip};
 use crate::kernel::split_mut;
@@ -44,7 +44,7 @@ fn correlate<T: Float, R: Send>(
 ) -> (Vec<T>, Vec<R>) {
     let channels = g.c_in;
     let weight = transpose(weight, channels, g.taps());
-    let blocks = c.blocks(channels, size_of::<T>());
+    let blocks = c.blocks(channels, size_of::<T>(), DEPTHWISE_PIXELS);
     let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * channels];
     let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * channels));
     let finished = blocks.par_iter().zip(parts).map_init(Vec::new, |scratch, (block, target)| {
@@ -195,7 +195,7 @@ pub(super) fn gradients<T: Float, R: Send>(
 ) -> Gradients<T, R> {
     let (c, channels, taps) = (Correlation::transposed(g), g.c_in, g.taps());
     let weight = transpose(weight, channels, taps);
-    let blocks = c.blocks(channels, size_of::<T>());
+    let blocks = c.blocks(channels, size_of::<T>(), DEPTHWISE_PIXELS);
     let mut dx = vec![T::zero(); if input_wanted { x.len() } else { 0 }];
     let lengths = blocks.iter().map(|block| if input_wanted { block.pixels(&c) * channels } else { 0 });
     let mut targets = split_mut(&mut dx, lengths);

@@ -2,7 +2,11 @@
 
 use rayon::prelude::*;
 
+use crate::kernel::split_mut;
 use crate::simd::{self, Float};
+
+/// Rows that are packed together.
+const ROWS: usize = 16;
 
 /// Registers of the widest panel: as many sums as fit beside it in the processor's registers.
 pub(super) const fn widest(registers: usize) -> usize {
@@ -69,31 +73,16 @@ impl Panels {
     pub fn pack<T: Float>(&self, values: &[T], matrix: &Strided) -> Vec<T> {
         let rows = matrix.starts.len() * matrix.rows;
         let mut packed = vec![T::zero(); rows * self.padded()];
-        let mut parts = Vec::new();
-        let mut rest = &mut *packed;
-        for panel in self.iter() {
-            let width = panel.registers * self.lanes;
-            let (part, others) = rest.split_at_mut(rows * width);
-            rest = others;
-            for (part, &start) in part.chunks_mut((matrix.rows * width).max(1)).zip(&matrix.starts) {
-                let start = start + panel.column * matrix.column_stride;
-                let pieces = part.chunks_mut(64 * width).enumerate();
-                parts.extend(pieces.map(move |(i, part)| (panel, start + i * 64 * matrix.row_stride, width, part)));
-            }
-        }
-        parts.into_par_iter().for_each(|(panel, start, width, part)| {
-            if matrix.column_stride < matrix.row_stride {
-                for (row, part) in part.chunks_exact_mut(width).enumerate() {
-                    for (column, part) in part[..panel.columns].iter_mut().enumerate() {
-                        *part = values[start + row * matrix.row_stride + column * matrix.column_stride];
-                    }
-                }
-            } else {
-                for column in 0..panel.columns {
-                    let start = start + column * matrix.column_stride;
-                    for (row, part) in part.chunks_exact_mut(width).enumerate() {
-                        part[column] = values[start + row * matrix.row_stride];
-                    }
+        let parts = split_mut(&mut packed, self.iter().map(|panel| rows * self.width(&panel)));
+        self.iter().zip(parts).collect::<Vec<_>>().into_par_iter().for_each(|(panel, part)| {
+            let width = self.width(&panel);
+            // Few rows at a time: what is read for one part of the stack is still in the cache for the next.
+            for first in (0..matrix.rows).step_by(ROWS) {
+                let rows = first..(first + ROWS).min(matrix.rows);
+                for (start, part) in matrix.starts.iter().zip(part.chunks_exact_mut(matrix.rows * width)) {
+                    let start = start + panel.column * matrix.column_stride;
+                    let part = &mut part[first * width..rows.end * width];
+                    matrix.copy(&values[start + first * matrix.row_stride..], panel.columns, width, part);
                 }
             }
         });
@@ -123,6 +112,23 @@ pub(super) struct Strided {
     pub rows: usize,
     pub row_stride: usize,
     pub column_stride: usize,
+}
+
+impl Strided {
+    /// Copies rows of `columns` values each into `into`, whose rows are `width` long.
+    fn copy<T: Float>(&self, values: &[T], columns: usize, width: usize, into: &mut [T]) {
+        if self.column_stride < self.row_stride {
+            for (row, into) in into.chunks_exact_mut(width).enumerate() {
+                let values = values[row * self.row_stride..].iter().step_by(self.column_stride);
+                into[..columns].iter_mut().zip(values).for_each(|(into, value)| *into = *value);
+            }
+        } else {
+            for column in 0..columns {
+                let values = values[column * self.column_stride..].iter().step_by(self.row_stride);
+                into[column..].iter_mut().step_by(width).zip(values).for_each(|(into, value)| *into = *value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

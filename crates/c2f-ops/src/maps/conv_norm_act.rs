@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::join::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
-use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, part_sums, sums};
+use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
 use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
@@ -84,9 +84,12 @@ impl<T: Float> Stored<T> {
             let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, |_, _| ()))?;
             (y, moments, None)
         } else {
-            let finish = |_, block: &mut [T]| part_moments(block, channels);
+            let step = task_rows(channels) * channels;
+            let finish = |_, block: &mut [T]| -> Vec<_> {
+                block.chunks(step).map(|rows| part_moments(rows, channels)).collect()
+            };
             let (y, parts) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
-            let moments = join_moments(parts, channels);
+            let moments = join_moments(parts.into_iter().flatten(), channels);
             let vector = |values: &[f64]| Tensor::new(values, weight.device())?.to_dtype(T::DTYPE);
             let stats =
                 BatchStats { mean: vector(&moments.mean)?, var: vector(&moments.var)?, count: y.len() / channels };
@@ -220,7 +223,10 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
         // Beside the input's gradient, while it is in the cache, what its own BatchNorm will need.
         let lone = self.x.lone_reading();
         let finish = |first: usize, block: &mut [T]| {
-            lone.map(|reading| part_sums(&values[first..first + block.len()], block, reading))
+            let reading = lone?;
+            let step = task_rows(reading.scale.len()) * reading.scale.len();
+            let rows = values[first..first + block.len()].chunks(step).zip(block.chunks(step));
+            Some(rows.map(|(x, gradient)| part_sums(x, gradient, reading)).collect::<Vec<_>>())
         };
         let (dx, dw) = read("conv2d", [weight], |[w]: [&[T]; 1]| match (x.track_op(), weight.track_op()) {
             (true, true) => {
@@ -234,8 +240,8 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
         if let Some((dx, sums)) = dx {
             self.x.add_gradient(Arc::new(dx));
             // All or none.
-            if let Some(sums) = sums.into_iter().collect() {
-                self.x.set_sums(sums);
+            if let Some(sums) = sums.into_iter().collect::<Option<Vec<_>>>() {
+                self.x.set_sums(sums.into_iter().flatten().collect());
             }
         }
         let d_weight = dw.map(|dw| Tensor::from_vec(dw, weight.shape(), weight.device()));
