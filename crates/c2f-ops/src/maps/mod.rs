@@ -124,3 +124,41 @@ impl From<Stored<f64>> for Maps {
         Self(Repr::F64(stored))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::tests::{assert_same, var};
+    use crate::{Conv2dConfig, Padding};
+
+    /// What other devices do, here on the CPU.
+    fn composed(x: &Tensor) -> Maps {
+        Maps(Repr::Composed(x.clone()))
+    }
+
+    #[test]
+    fn candles_operations_give_the_same_values_and_gradients() {
+        let (x, weight, gamma, beta) = (var((2, 3, 6, 5)), var((3, 3, 3, 3)), var(3), var((2, 3)));
+        let config = Conv2dConfig { padding: Padding::uniform(1), ..Conv2dConfig::default() };
+        let pool = PoolConfig { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
+        let moments = (var(3).as_detached_tensor(), var(3).as_detached_tensor().sqr().unwrap());
+        for given in [None, Some(moments)] {
+            let beta_row = beta.get(1).unwrap();
+            let norm = Norm { gamma: gamma.as_tensor().clone(), beta: beta_row, given, eps: 1e-3 };
+            let network = |x: &Maps| {
+                let (y, stats) = conv_norm_act(x, &weight, &config, &norm, Activation::Relu).unwrap();
+                let sum = y.add(x, Activation::Relu6).unwrap();
+                let pooled = sum.max_pool(&pool).unwrap();
+                assert_eq!(pooled.dims().unwrap(), (2, 3, 3, 3));
+                (pooled.to_tensor(Format::ChannelsLast).unwrap(), stats)
+            };
+            let (kernels, stats) = network(&Maps::new(&x, Format::ChannelsFirst).unwrap());
+            let (others, other_stats) = network(&composed(&x));
+            assert_same(&[&x, &weight, &gamma, &beta], &kernels, &others);
+            if let (Some(stats), Some(other)) = (stats, other_stats) {
+                assert_same(&[], &stats.mean, &other.mean);
+                assert_same(&[], &stats.var, &other.var);
+            }
+        }
+    }
+}

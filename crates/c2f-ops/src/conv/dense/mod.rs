@@ -1,0 +1,145 @@
+//! Dense and grouped convolution: matrix products of blocks of pixels, which see the source directly, with the weight.
+
+mod pointwise;
+mod weight;
+
+use rayon::prelude::*;
+
+use super::correlation::{Block, Correlation, Family, PRODUCT_PIXELS};
+use super::geometry::Geometry;
+use super::multiply::{Multiply, Pixel, Run};
+use super::panels::{Panels, Strided};
+use super::source::{Source, Strip};
+use crate::kernel::split_mut;
+use crate::simd::{self, Float};
+pub(super) use pointwise::gradients as pointwise_gradients;
+pub(super) use weight::gradient as weight_gradient;
+
+/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with the index of the
+/// first value and the values of every block of the result, while it is in the cache; its answers come in order.
+pub(super) fn forward<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let steps = Steps { row: g.taps(), column: g.depth() };
+    correlate(g, &Correlation::forward(g), x, (g.c_in / g.groups, g.c_out / g.groups), weight, &steps, finish)
+}
+
+/// Gradient of the input from that of the output.
+pub(super) fn input_gradient<T: Float, R: Send>(
+    g: &Geometry,
+    dy: &Source<T>,
+    weight: &[T],
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let steps = Steps { row: g.depth(), column: g.taps() };
+    correlate(g, &Correlation::transposed(g), dy, (g.c_out / g.groups, g.c_in / g.groups), weight, &steps, finish)
+}
+
+/// Distances in the weight (O, I / groups, kh, kw) of neighbouring channels.
+struct Steps {
+    /// Of the source.
+    row: usize,
+    /// Of the target.
+    column: usize,
+}
+
+/// `channels` are those of one group, of the source and of the target.
+fn correlate<T: Float, R: Send>(
+    g: &Geometry,
+    c: &Correlation,
+    x: &Source<T>,
+    channels: (usize, usize),
+    weight: &[T],
+    steps: &Steps,
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Vec<T>, Vec<R>) {
+    let (source_channels, target_channels) = (channels.0 * g.groups, channels.1 * g.groups);
+    let panels = Panels::new::<T>(channels.1);
+    let families: Vec<_> = families(c).collect();
+    let packed: Vec<Vec<T>> = families
+        .iter()
+        .map(|(rows, columns)| {
+            let groups = weight.chunks_exact(weight.len() / g.groups).map(|weight| {
+                let starts = taps(g, rows, columns).collect();
+                let matrix = Strided { starts, rows: channels.0, row_stride: steps.row, column_stride: steps.column };
+                panels.pack(weight, &matrix)
+            });
+            groups.collect::<Vec<_>>().concat()
+        })
+        .collect();
+    let blocks = c.blocks(source_channels, size_of::<T>(), PRODUCT_PIXELS);
+    let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
+    let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
+    let finished = blocks.par_iter().zip(parts).map_init(
+        || (Vec::new(), Vec::new()),
+        |(scratch, pixels), (block, target)| {
+            let source = x.strip(c, block, source_channels, scratch);
+            for ((rows, columns), packed) in families.iter().zip(&packed) {
+                let runs = runs(c, Strip::new(c, block).columns, rows, columns, channels.0, g.groups);
+                for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
+                    let starts = (group * channels.0, group * channels.1);
+                    collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
+                    simd::dispatch(Multiply { source, pixels, runs: &runs, packed, panels: &panels, target });
+                }
+            }
+            finish(block.first_pixel(c) * target_channels, target)
+        },
+    );
+    let finished = finished.collect();
+    (y, finished)
+}
+/// Every pair of families of rows and of columns whose pixels see anything.
+fn families(c: &Correlation) -> impl Iterator<Item = (&Family, &Family)> {
+    let pairs = c.rows.families.iter().flat_map(|rows| c.columns.families.iter().map(move |columns| (rows, columns)));
+    pairs.filter(|(rows, columns)| !rows.taps.is_empty() && !columns.taps.is_empty())
+}
+
+/// Indices into the kernel, in the order of the runs.
+fn taps(g: &Geometry, rows: &Family, columns: &Family) -> impl Iterator<Item = usize> {
+    rows.taps.iter().flat_map(move |row| columns.taps.iter().map(move |column| row.index * g.kernel.1 + column.index))
+}
+
+/// What the pixels of two families see, in a strip of rows of `width` pixels; `channels` are those of one group.
+fn runs(c: &Correlation, width: usize, rows: &Family, columns: &Family, channels: usize, groups: usize) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for row in &rows.taps {
+        for column in &columns.taps {
+            let pixel = c.rows.relative(row) * width + c.columns.relative(column);
+            let offset = pixel * channels * groups;
+            match runs.last_mut() {
+                Some(run) if run.offset + run.length == offset => run.length += channels,
+                _ => runs.push(Run { offset, length: channels }),
+            }
+        }
+    }
+    runs
+}
+
+/// Where the pixels of a block, of two families, start in the strip and in the block; `channels` are all those of a
+/// pixel of the source and of the target, `first` those of the group.
+fn collect_pixels(
+    c: &Correlation,
+    block: &Block,
+    (rows, columns): (&Family, &Family),
+    channels: (usize, usize),
+    first: (usize, usize),
+    pixels: &mut Vec<Pixel>,
+) {
+    let strip = Strip::new(c, block);
+    let targets = c.rows.targets(&block.steps);
+    pixels.clear();
+    for image in 0..block.images.len() {
+        for j in block.steps.start..block.steps.end.min(rows.count) {
+            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
+            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
+            for i in 0..columns.count {
+                let source = source * strip.columns + i * c.columns.step;
+                let target = target * c.columns.target + columns.first + c.columns.spacing * i;
+                pixels.push(Pixel { source: source * channels.0 + first.0, target: target * channels.1 + first.1 });
+            }
+        }
+    }
+}
