@@ -44,13 +44,33 @@ impl<T: Float> Reading<T> {
     }
 
     #[inline(always)]
-    pub fn apply(&self, x: &[T], into: &mut [T]) {
+    fn value(&self, x: T, scale: T, shift: T) -> T {
+        // Comparisons, as `max` and `min` would turn NaN into a number.
+        let y = x * scale + shift;
+        let y = if y < self.low { self.low } else { y };
+        if y > self.high { self.high } else { y }
+    }
+
+    /// Of one pixel.
+    #[inline(always)]
+    fn apply(&self, x: &[T], into: &mut [T]) {
         for ((into, &x), (&scale, &shift)) in into.iter_mut().zip(x).zip(self.scale.iter().zip(&self.shift)) {
-            // Comparisons, as `max` and `min` would turn NaN into a number.
-            let y = x * scale + shift;
-            let y = if y < self.low { self.low } else { y };
-            *into = if y > self.high { self.high } else { y };
+            *into = self.value(x, scale, shift);
         }
+    }
+
+    /// Of whole pixels.
+    pub fn apply_in_place(&self, pixels: &mut [T]) {
+        vectorize(
+            #[inline(always)]
+            || {
+                for pixel in pixels.chunks_exact_mut(self.scale.len()) {
+                    for (x, (&scale, &shift)) in pixel.iter_mut().zip(self.scale.iter().zip(&self.shift)) {
+                        *x = self.value(*x, scale, shift);
+                    }
+                }
+            },
+        );
     }
 
     /// Whether the gradient passes at x.

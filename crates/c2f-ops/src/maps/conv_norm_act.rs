@@ -75,7 +75,10 @@ impl<T: Float> Stored<T> {
         let x = self.content.source(&values);
         let weight = weight.contiguous()?;
         if let (Some(moments), false) = (&given, self.token.track_op() || weight.track_op() || affine.track_op()) {
-            let y = folded(&geometry, &x, &weight, &scale_of(moments)?)?;
+            // Nobody will ask for a gradient: each block is finished while it is in the cache.
+            let reading = scale_of(moments)?;
+            let finish = |_, block: &mut [T]| reading.apply_in_place(block);
+            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
             let content = Content::new(y, dims, None);
             return Ok((Self { token: self.token.clone(), content }, None));
         }
@@ -116,30 +119,6 @@ fn reading<T: Float>(moments: &Moments, gamma: &[f64], beta: &[f64], eps: f64, a
     let (low, high) = activation.limits();
     let typed = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
     Reading { shift: shift.collect(), scale: typed(&scale), low, high, mean: typed(&moments.mean) }
-}
-
-/// The convolution with BatchNorm's scale in its weight, and the rest done while a block is in the cache: for networks
-/// that only predict.
-fn folded<T: Float>(g: &Geometry, x: &Source<T>, weight: &Tensor, norm: &Reading<T>) -> Result<Vec<T>> {
-    let weight = read("conv2d", [weight], |[weight]: [&[T]; 1]| {
-        let channels = weight.chunks_exact(g.depth()).zip(&norm.scale);
-        channels.flat_map(|(channel, &scale)| channel.iter().map(move |&value| value * scale)).collect::<Vec<T>>()
-    })?;
-    let finish = |_, block: &mut [T]| {
-        crate::simd::vectorize(
-            #[inline(always)]
-            || {
-                for pixel in block.chunks_exact_mut(g.c_out) {
-                    for (value, &shift) in pixel.iter_mut().zip(&norm.shift) {
-                        let y = *value + shift;
-                        let y = if y < norm.low { norm.low } else { y };
-                        *value = if y > norm.high { norm.high } else { y };
-                    }
-                }
-            },
-        );
-    };
-    Ok(conv::output(g, x, &weight, finish).0)
 }
 
 fn doubles(vector: &Tensor) -> Result<Vec<f64>> {
