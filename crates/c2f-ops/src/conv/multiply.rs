@@ -102,9 +102,10 @@ impl<T: Float> Multiply<'_, T> {
                         }
                     }
                 } else {
+                    assert!(lanes <= MAX_LANES, "registers of {lanes} values");
                     let mut whole = [[T::zero(); MAX_LANES]; N];
                     for (n, sum) in sums.iter().enumerate() {
-                        // SAFETY: no register has more than MAX_LANES values.
+                        // SAFETY: no register has more than MAX_LANES values, as was asserted.
                         unsafe { whole[n].as_mut_ptr().cast::<T::Lanes<S>>().write_unaligned(*sum) };
                     }
                     for (n, target) in target.chunks_mut(lanes).enumerate() {
@@ -274,5 +275,102 @@ impl<T: Float> MultiplyTransposed<'_, T> {
                 to = to.add(1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panels::Strided;
+    use super::*;
+    use crate::simd::dispatch;
+
+    const PIXELS: [Pixel; 3] =
+        [Pixel { source: 0, target: 20 }, Pixel { source: 2, target: 0 }, Pixel { source: 4, target: 40 }];
+    const RUNS: [Run; 2] = [Run { offset: 0, length: 2 }, Run { offset: 5, length: 1 }];
+    const COLUMNS: usize = 19;
+
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7 + 3) % 11) as f32 - 5.0).collect()
+    }
+
+    fn packed(panels: &Panels, rows: usize) -> Vec<f32> {
+        let matrix = Strided { starts: vec![0], rows, row_stride: COLUMNS, column_stride: 1 };
+        panels.pack(&numbers(rows * COLUMNS), &matrix)
+    }
+
+    fn multiply(source: usize, target: usize, rows: usize) -> Vec<f32> {
+        let panels = Panels::new::<f32>(COLUMNS);
+        let (source, packed, mut target) = (numbers(source), packed(&panels, rows), vec![f32::NAN; target]);
+        let (pixels, runs, panels) = (&PIXELS, &RUNS, &panels);
+        dispatch(Multiply { source: &source, pixels, runs, packed: &packed, panels, target: &mut target });
+        target
+    }
+
+    #[test]
+    fn products_fill_their_pixels_and_nothing_else() {
+        // The last value of the last run of the last pixel is the source's last.
+        let target = multiply(10, 40 + COLUMNS, 3);
+        let (source, matrix) = (numbers(10), numbers(3 * COLUMNS));
+        for (at, value) in target.iter().enumerate() {
+            let (column, start) = (at % 20, at / 20 * 20);
+            if column == COLUMNS {
+                assert!(value.is_nan(), "value {at} is no pixel's");
+                continue;
+            }
+            let from = PIXELS.iter().find(|pixel| pixel.target == start).unwrap().source;
+            let seen = [source[from], source[from + 1], source[from + 5]];
+            let sum: f32 = seen.iter().enumerate().map(|(row, x)| x * matrix[row * COLUMNS + column]).sum();
+            assert_eq!(*value, sum, "value {at}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a run leaves the source")]
+    fn a_source_that_is_too_short_is_refused() {
+        multiply(9, 40 + COLUMNS, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "target")]
+    fn a_target_that_is_too_short_is_refused() {
+        multiply(10, 39 + COLUMNS, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "packed matrix")]
+    fn a_matrix_of_other_sizes_is_refused() {
+        multiply(10, 40 + COLUMNS, 2);
+    }
+
+    fn transposed(source: usize, sums: usize) -> Vec<f32> {
+        let panels = Panels::new::<f32>(COLUMNS);
+        let (source, packed, mut sums) = (numbers(source), packed(&panels, 3), vec![1.0; sums * panels.padded()]);
+        let (pixels, runs, panels) = (&PIXELS, &RUNS, &panels);
+        dispatch(MultiplyTransposed { source: &source, pixels, runs, packed: &packed, panels, sums: &mut sums });
+        sums
+    }
+
+    #[test]
+    fn transposed_products_are_added_to_the_sums() {
+        let (sums, source, gradients) = (transposed(10, 3), numbers(10), numbers(3 * COLUMNS));
+        for column in 0..COLUMNS {
+            let values: Vec<f32> = Panels::new::<f32>(COLUMNS).column(&sums, 3, column).collect();
+            for (value, offset) in values.into_iter().zip([0, 1, 5]) {
+                let products = (0..3).map(|p| source[PIXELS[p].source + offset] * gradients[p * COLUMNS + column]);
+                assert_eq!(value, 1.0 + products.sum::<f32>(), "column {column}, offset {offset}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a run leaves the source")]
+    fn a_transposed_source_that_is_too_short_is_refused() {
+        transposed(9, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "sums")]
+    fn sums_of_another_size_are_refused() {
+        transposed(10, 4);
     }
 }
