@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use crate::Result;
 use crate::kernel::{TASK, dtype, for_rows, output, read, slice, with_float};
-use crate::simd::Float;
+use crate::simd::{Float, clamp};
 
 /// max(x, 0), of a tensor of any shape. NaN stays NaN; the gradient at 0 is 0, as in PyTorch.
 ///
@@ -75,9 +75,7 @@ fn forward<T: Float>(x: &[T], ceiling: f64) -> Vec<T> {
         #[inline(always)]
         |first, y| {
             for (y, &x) in y.iter_mut().zip(&x[first..]) {
-                // Comparisons, as `max` and `min` would turn NaN into a number.
-                let x = if x < T::zero() { T::zero() } else { x };
-                *y = if x > ceiling { ceiling } else { x };
+                *y = clamp(x, T::zero(), ceiling);
             }
         },
     );

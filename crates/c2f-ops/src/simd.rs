@@ -58,6 +58,13 @@ impl Float for f64 {
     }
 }
 
+/// x within `low..=high`. Comparisons, as `max` and `min` would turn NaN into a number.
+#[inline(always)]
+pub(crate) fn clamp<T: Float>(x: T, low: T, high: T) -> T {
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
+}
+
 /// Values of one register of `S`.
 #[inline(always)]
 pub(crate) const fn lanes<S: Simd, T: Float>() -> usize {

@@ -100,7 +100,7 @@ impl Correlation {
     /// the cache.
     pub fn blocks(&self, channels: usize, element: usize, most: usize) -> Vec<Block> {
         let (rows, columns) = (self.rows.steps(), self.columns.steps());
-        let row_bytes = self.columns.extent(columns).len() * self.rows.step * channels * element;
+        let row_bytes = self.columns.seen(&(0..columns)).len() * self.rows.step * channels * element;
         let pixels = (self.batch * rows * columns / BLOCKS).clamp(64, most);
         let height = (pixels / columns).min(BLOCK_BYTES / row_bytes.max(1)).clamp(1, rows);
         let images = if height < rows { 1 } else { (pixels / (rows * columns)).clamp(1, self.batch) };
@@ -127,11 +127,6 @@ impl Lattice {
     /// Members of the largest family.
     pub fn steps(&self) -> usize {
         self.target.div_ceil(self.spacing)
-    }
-
-    /// The source pixels, also those beyond its edges, that the first `steps` members of all families see.
-    fn extent(&self, steps: usize) -> Range<isize> {
-        self.seen(&(0..steps))
     }
 
     /// The source pixels, also those beyond its edges, that members `steps` of all families see.

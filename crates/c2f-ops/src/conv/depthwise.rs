@@ -5,9 +5,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Gradients;
-use super::correlation::{Block, Correlation, DEPTHWISE_PIXELS, Family};
+use super::correlation::{Block, Correlation, DEPTHWISE_PIXELS};
 use super::geometry::Geometry;
-use super::source::{Source, Strip};
+use super::source::{Source, Strip, row_starts};
 use crate::kernel::split_mut;
 use crate::simd::{Float, dispatch, lanes};
 
@@ -54,23 +54,6 @@ fn correlate<T: Float, R: Send>(
     });
     let finished = finished.collect();
     (y, finished)
-}
-
-/// Where the members `j` of a family of rows start, in the strip and in the block, in pixels.
-fn row_starts(c: &Correlation, block: &Block, rows: &Family) -> Vec<(usize, usize)> {
-    let strip = Strip::new(c, block);
-    let targets = c.rows.targets(&block.steps);
-    let steps = block.steps.start..block.steps.end.min(rows.count);
-    let images = 0..block.images.len();
-    let starts = images.flat_map(|image| {
-        let (strip, targets) = (&strip, &targets);
-        steps.clone().map(move |j| {
-            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
-            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
-            (source * strip.columns, target * c.columns.target)
-        })
-    });
-    starts.collect()
 }
 
 /// One block of a correlation.
@@ -184,20 +167,19 @@ unsafe fn load<S: Simd, T: Float>(from: *const T) -> T::Lanes<S> {
     unsafe { from.cast::<T::Lanes<S>>().read_unaligned() }
 }
 
-/// Gradients of the input, empty unless it is wanted, and of the weight, from the output's gradient: both see the same strips of it.
+/// Gradients of the input, empty unless `weight` is given, and of the weight, from the output's gradient: both see the same strips of it.
 pub(super) fn gradients<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     dy: &Source<T>,
-    weight: &[T],
-    input_wanted: bool,
+    weight: Option<&[T]>,
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> Gradients<T, R> {
     let (c, channels, taps) = (Correlation::transposed(g), g.c_in, g.taps());
-    let weight = transpose(weight, channels, taps);
+    let weight = weight.map(|weight| transpose(weight, channels, taps));
     let blocks = c.blocks(channels, size_of::<T>(), DEPTHWISE_PIXELS);
-    let mut dx = vec![T::zero(); if input_wanted { x.len() } else { 0 }];
-    let lengths = blocks.iter().map(|block| if input_wanted { block.pixels(&c) * channels } else { 0 });
+    let mut dx = vec![T::zero(); if weight.is_some() { x.len() } else { 0 }];
+    let lengths = blocks.iter().map(|block| if weight.is_some() { block.pixels(&c) * channels } else { 0 });
     let mut targets = split_mut(&mut dx, lengths);
     let per_part = blocks.len().div_ceil(MAX_PARTS);
     let parts = blocks.par_chunks(per_part).zip(targets.par_chunks_mut(per_part)).map_init(
@@ -210,8 +192,8 @@ pub(super) fn gradients<T: Float, R: Send>(
                 let first = block.first_pixel(&c);
                 let x = x.pixels(first, block.pixels(&c), channels, pixels);
                 dispatch(AddProducts { g, c: &c, block, source, x, sums: &mut sums });
-                if input_wanted {
-                    dispatch(Correlate { g, c: &c, block, source, weight: &weight, target: &mut *target });
+                if let Some(weight) = &weight {
+                    dispatch(Correlate { g, c: &c, block, source, weight, target: &mut *target });
                     finished.push(finish(first * channels, target));
                 }
             }

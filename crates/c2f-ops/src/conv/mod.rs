@@ -160,7 +160,7 @@ pub(crate) fn input_gradient<T: Float, R: Send>(
 /// Gradient of the weight, (O, I / groups, kh, kw), from the input and the output's gradient.
 pub(crate) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
     if g.is_depthwise() {
-        depthwise::gradients(g, x, dy, &vec![T::zero(); g.c_in * g.taps()], false, |_, _| ()).weight
+        depthwise::gradients(g, x, dy, None, |_, _| ()).weight
     } else {
         dense::weight_gradient(g, x, dy)
     }
@@ -176,7 +176,7 @@ pub(crate) fn gradients<T: Float, R: Send>(
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> Gradients<T, R> {
     if g.is_depthwise() {
-        return depthwise::gradients(g, x, dy, weight, true, finish);
+        return depthwise::gradients(g, x, dy, Some(weight), finish);
     }
     dense::pointwise_gradients(g, x, dy, weight, &finish).unwrap_or_else(|| {
         let (input, finished) = dense::input_gradient(g, dy, weight, finish);

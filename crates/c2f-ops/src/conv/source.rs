@@ -1,7 +1,7 @@
 //! What a convolution reads: maps as they are stored, or what is computed from them on the way.
 
-use super::correlation::{Block, Correlation};
-use crate::simd::{Float, vectorize};
+use super::correlation::{Block, Correlation, Family};
+use crate::simd::{Float, clamp, vectorize};
 
 /// Channels-last maps, one value per pixel and channel.
 #[derive(Clone, Copy)]
@@ -45,10 +45,7 @@ impl<T: Float> Reading<T> {
 
     #[inline(always)]
     fn value(&self, x: T, scale: T, shift: T) -> T {
-        // Comparisons, as `max` and `min` would turn NaN into a number.
-        let y = x * scale + shift;
-        let y = if y < self.low { self.low } else { y };
-        if y > self.high { self.high } else { y }
+        clamp(x * scale + shift, self.low, self.high)
     }
 
     /// Of one pixel.
@@ -212,4 +209,21 @@ impl Strip {
         let pixel = (image * c.rows.source + row as usize) * c.columns.source + first as usize;
         source.read(pixel, channels, &mut into[before..after]);
     }
+}
+
+/// Where the members `j` of a family of rows start, in the strip and in the block, in pixels.
+pub(super) fn row_starts(c: &Correlation, block: &Block, rows: &Family) -> Vec<(usize, usize)> {
+    let strip = Strip::new(c, block);
+    let targets = c.rows.targets(&block.steps);
+    let steps = block.steps.start..block.steps.end.min(rows.count);
+    let images = 0..block.images.len();
+    let starts = images.flat_map(|image| {
+        let (strip, targets) = (&strip, &targets);
+        steps.clone().map(move |j| {
+            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
+            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
+            (source * strip.columns, target * c.columns.target)
+        })
+    });
+    starts.collect()
 }

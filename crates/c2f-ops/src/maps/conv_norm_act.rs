@@ -138,8 +138,7 @@ struct ConvNormAct<T> {
 
 impl<T: Float> ConvNormAct<T> {
     /// How the gradient before BatchNorm is read from the one after the activation.
-    fn gradient_reading(&self, sums: Option<&Sums>, count: usize) -> Result<GradientReading<T>> {
-        let Some(reading) = self.y.reading.clone() else { candle_core::bail!("conv_norm_act: maps without a reading") };
+    fn gradient_reading(&self, reading: &Reading<T>, sums: Option<&Sums>, count: usize) -> GradientReading<T> {
         let channels = self.rstd.len();
         let (mut slope, mut offset) = (vec![T::zero(); channels], vec![T::zero(); channels]);
         if let (Some(sums), true) = (sums, self.from_batch) {
@@ -151,7 +150,7 @@ impl<T: Float> ConvNormAct<T> {
                 offset[c] = T::from_f64(-scale * sums.plain[c] / count as f64 - along * self.moments.mean[c]);
             }
         }
-        Ok(GradientReading { reading, slope, offset })
+        GradientReading { reading: reading.clone(), slope, offset }
     }
 }
 
@@ -187,7 +186,7 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
             None if affine.track_op() || self.from_batch => Some(sums(&y, &gradient, reading, &self.rstd)),
             None => None,
         };
-        let reading = self.gradient_reading(sums.as_ref(), y.len() / self.rstd.len())?;
+        let reading = self.gradient_reading(reading, sums.as_ref(), y.len() / self.rstd.len());
         let dy = Source::Gradient(&gradient, &y, &reading);
         let d_affine = match &sums {
             Some(sums) if affine.track_op() => {

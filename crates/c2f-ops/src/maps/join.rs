@@ -6,8 +6,8 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::stored::{Content, Stored, token, token_gradient};
-use crate::kernel::{TASK, for_rows};
-use crate::simd::{Float, vectorize};
+use crate::kernel::{TASK, for_rows, rows_per_task};
+use crate::simd::{Float, clamp, vectorize};
 use crate::{relu, relu6};
 
 /// What follows a convolution or a sum.
@@ -62,16 +62,14 @@ impl<T: Float> Stored<T> {
         for_rows(
             &mut y,
             channels,
-            (TASK / channels).max(1),
+            rows_per_task(channels),
             #[inline(always)]
             |first, y| {
                 let mut second = vec![T::zero(); y.len()];
                 a_source.read(first, channels, y);
                 b_source.read(first, channels, &mut second);
                 for (y, b) in y.iter_mut().zip(second) {
-                    let sum = *y + b;
-                    let sum = if sum < low { low } else { sum };
-                    *y = if sum > high { high } else { sum };
+                    *y = clamp(*y + b, low, high);
                 }
             },
         );

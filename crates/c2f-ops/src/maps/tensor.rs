@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::stored::{Content, Stored, token, token_gradient};
-use crate::kernel::{TASK, for_rows, output, read};
+use crate::kernel::{for_rows, output, read, rows_per_task};
 use crate::simd::Float;
 
 impl<T: Float> Stored<T> {
@@ -58,7 +58,7 @@ impl<T: Float> CustomOp1 for Leave<T> {
         for_rows(
             &mut y,
             channels,
-            (TASK / channels).max(1),
+            rows_per_task(channels),
             #[inline(always)]
             |first, y| source.read(first, channels, y),
         );

@@ -9,7 +9,7 @@ use super::correlation::{Block, Correlation, Family, PRODUCT_PIXELS};
 use super::geometry::Geometry;
 use super::multiply::{Multiply, Pixel, Run};
 use super::panels::{Panels, Strided};
-use super::source::{Source, Strip};
+use super::source::{Source, Strip, row_starts};
 use crate::kernel::split_mut;
 use crate::simd::{self, Float};
 pub(super) use pointwise::gradients as pointwise_gradients;
@@ -71,18 +71,21 @@ fn correlate<T: Float, R: Send>(
         })
         .collect();
     let blocks = c.blocks(source_channels, size_of::<T>(), PRODUCT_PIXELS);
+    // Every strip is as wide as the first.
+    let width = Strip::new(c, &blocks[0]).columns;
+    let runs: Vec<_> =
+        families.iter().map(|(rows, columns)| runs(c, width, rows, columns, channels.0, g.groups)).collect();
     let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
     let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
     let finished = blocks.par_iter().zip(parts).map_init(
         || (Vec::new(), Vec::new()),
         |(scratch, pixels), (block, target)| {
             let source = x.strip(c, block, source_channels, scratch);
-            for ((rows, columns), packed) in families.iter().zip(&packed) {
-                let runs = runs(c, Strip::new(c, block).columns, rows, columns, channels.0, g.groups);
+            for (((rows, columns), packed), runs) in families.iter().zip(&packed).zip(&runs) {
                 for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
                     let starts = (group * channels.0, group * channels.1);
                     collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
-                    simd::dispatch(Multiply { source, pixels, runs: &runs, packed, panels: &panels, target });
+                    simd::dispatch(Multiply { source, pixels, runs, packed, panels: &panels, target });
                 }
             }
             finish(block.first_pixel(c) * target_channels, target)
@@ -128,18 +131,11 @@ fn collect_pixels(
     first: (usize, usize),
     pixels: &mut Vec<Pixel>,
 ) {
-    let strip = Strip::new(c, block);
-    let targets = c.rows.targets(&block.steps);
     pixels.clear();
-    for image in 0..block.images.len() {
-        for j in block.steps.start..block.steps.end.min(rows.count) {
-            let source = image * strip.rows + (j - block.steps.start) * c.rows.step;
-            let target = image * targets.len() + rows.first + c.rows.spacing * j - targets.start;
-            for i in 0..columns.count {
-                let source = source * strip.columns + i * c.columns.step;
-                let target = target * c.columns.target + columns.first + c.columns.spacing * i;
-                pixels.push(Pixel { source: source * channels.0 + first.0, target: target * channels.1 + first.1 });
-            }
+    for (source, target) in row_starts(c, block, rows) {
+        for i in 0..columns.count {
+            let (source, target) = (source + i * c.columns.step, target + columns.first + c.columns.spacing * i);
+            pixels.push(Pixel { source: source * channels.0 + first.0, target: target * channels.1 + first.1 });
         }
     }
 }
