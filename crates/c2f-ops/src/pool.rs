@@ -43,9 +43,13 @@ pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Ten
 /// As [`max_pool2d`].
 pub fn avg_pool2d(x: &Tensor, config: &PoolConfig, count_include_pad: bool, format: Format) -> Result<Tensor> {
     let (_, _, h, w) = format.dims(x)?;
-    let Windows { rows, columns } = Windows::new(AVG, (h, w), config)?;
-    let (rows, columns) = (rows.means(count_include_pad), columns.means(count_include_pad));
-    Separable { name: AVG, rows, columns }.apply(x, format)
+    means((h, w), config, count_include_pad)?.apply(x, format)
+}
+
+/// [`avg_pool2d`] of maps of `size` (height, width).
+pub(crate) fn means(size: (usize, usize), config: &PoolConfig, count_include_pad: bool) -> Result<Separable> {
+    let Windows { rows, columns } = Windows::new(AVG, size, config)?;
+    Ok(Separable { name: AVG, rows: rows.means(count_include_pad), columns: columns.means(count_include_pad) })
 }
 
 /// (B, C) means over all pixels of a map.
@@ -284,9 +288,7 @@ mod tests {
                 let windows = Windows::new(MAX, (h, w), &config).unwrap();
                 assert_same(&[&x], &max_pool2d(&x, &config, format).unwrap(), &windows.compose(&x, format).unwrap());
                 for count_include_pad in [false, true] {
-                    let Windows { rows, columns } = windows;
-                    let (rows, columns) = (rows.means(count_include_pad), columns.means(count_include_pad));
-                    let composed = Separable { name: AVG, rows, columns }.compose(&x, format).unwrap();
+                    let composed = means((h, w), &config, count_include_pad).unwrap().compose(&x, format).unwrap();
                     assert_same(&[&x], &avg_pool2d(&x, &config, count_include_pad, format).unwrap(), &composed);
                 }
             }

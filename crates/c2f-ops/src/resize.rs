@@ -1,4 +1,4 @@
-//! Bilinear resizing.
+//! Bilinear and bicubic resizing.
 
 use candle_core::Tensor;
 
@@ -17,16 +17,36 @@ pub fn resize_bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, fo
     resize(x, size, align_corners, format)?.apply(x, format)
 }
 
+/// Bicubic resize of maps to `size` = (height, width); where the map shrinks, the kernel widens with it.
+///
+/// As Pillow's, and as PyTorch's `F.interpolate(mode="bicubic", antialias=True)`: Keys's kernel with a = -0.5, cut off and
+/// normalised at the edges.
+///
+/// # Errors
+/// If `x` doesn't have four dimensions, or a size is 0.
+pub fn resize_bicubic(x: &Tensor, size: (usize, usize), format: Format) -> Result<Tensor> {
+    separable(x, size, format, cubic_taps)?.apply(x, format)
+}
+
 fn resize(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Separable> {
+    separable(x, size, format, |inputs, outputs| taps(inputs, outputs, align_corners))
+}
+
+fn separable(
+    x: &Tensor,
+    size: (usize, usize),
+    format: Format,
+    taps: impl Fn(usize, usize) -> Taps,
+) -> Result<Separable> {
     let (_, _, h, w) = format.dims(x)?;
     if h == 0 || w == 0 || size.0 == 0 || size.1 == 0 {
         let message = format!("can't resize {h} x {w} to {} x {}", size.0, size.1);
         return Err(Error::Config { op: NAME, message });
     }
-    Ok(Separable { name: NAME, rows: taps(h, size.0, align_corners), columns: taps(w, size.1, align_corners) })
+    Ok(Separable { name: NAME, rows: taps(h, size.0), columns: taps(w, size.1) })
 }
 
-const NAME: &str = "resize_bilinear";
+const NAME: &str = "resize";
 
 fn taps(inputs: usize, outputs: usize, align_corners: bool) -> Taps {
     let position = |output: usize| {
@@ -44,6 +64,32 @@ fn taps(inputs: usize, outputs: usize, align_corners: bool) -> Taps {
         pair.into_iter().filter(|&(_, weight)| weight != 0.0).collect()
     };
     Taps::new(inputs, (0..outputs).map(pair).collect())
+}
+
+fn cubic_taps(inputs: usize, outputs: usize) -> Taps {
+    let step = inputs as f64 / outputs as f64;
+    let scale = step.max(1.0);
+    let window = |output: usize| {
+        let centre = (output as f64 + 0.5) * step;
+        let first = (centre - 2.0 * scale + 0.5).max(0.0) as usize;
+        let past = ((centre + 2.0 * scale + 0.5) as usize).min(inputs);
+        let weights: Vec<f64> = (first..past).map(|input| cubic((input as f64 + 0.5 - centre) / scale)).collect();
+        let sum: f64 = weights.iter().sum();
+        (first..past).zip(weights).map(|(input, weight)| (input, weight / sum)).collect()
+    };
+    Taps::new(inputs, (0..outputs).map(window).collect())
+}
+
+/// Keys's kernel (1981) with a = -0.5.
+fn cubic(x: f64) -> f64 {
+    let x = x.abs();
+    if x < 1.0 {
+        (1.5 * x - 2.5) * x * x + 1.0
+    } else if x < 2.0 {
+        ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]

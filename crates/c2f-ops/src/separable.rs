@@ -3,6 +3,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
 
+use crate::conv::Source;
 use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, slice, with_float};
 use crate::simd::Float;
 use crate::{Format, Result};
@@ -68,14 +69,19 @@ impl Separable {
         })
     }
 
-    fn transposed(&self) -> Self {
+    pub(crate) fn transposed(&self) -> Self {
         Self { name: self.name, rows: self.rows.transposed(), columns: self.columns.transposed() }
     }
 
+    /// Rows and columns of y.
+    pub(crate) fn outputs(&self) -> (usize, usize) {
+        (self.rows.outputs.len(), self.columns.outputs.len())
+    }
+
     /// (B, H, W, C) -> (B, outputs of `rows`, outputs of `columns`, C). One task makes one row of the output.
-    fn run<T: Float>(&self, x: &[T], channels: usize) -> Vec<T> {
+    pub(crate) fn run<T: Float>(&self, x: &Source<T>, channels: usize) -> Vec<T> {
         let (h, w) = (self.rows.inputs, self.columns.inputs);
-        let (oh, ow) = (self.rows.outputs.len(), self.columns.outputs.len());
+        let (oh, ow) = self.outputs();
         let typed = |taps: &[(usize, f64)]| taps.iter().map(|&(i, weight)| (i, T::from_f64(weight))).collect();
         let rows: Vec<Vec<(usize, T)>> = self.rows.outputs.iter().map(|taps| typed(taps)).collect();
         let columns: Vec<Vec<(usize, T)>> = self.columns.outputs.iter().map(|taps| typed(taps)).collect();
@@ -88,10 +94,10 @@ impl Separable {
             1,
             #[inline(always)]
             |row, y| {
-                let x = &x[row / oh * h * w * channels..][..h * w * channels];
-                let mut line = vec![T::zero(); w * channels];
+                let first = row / oh * h * w;
+                let (mut line, mut scratch) = (vec![T::zero(); w * channels], Vec::new());
                 for &(k, weight) in &rows[row % oh] {
-                    add_scaled(&mut line, &x[k * w * channels..], weight);
+                    add_scaled(&mut line, x.pixels(first + k * w, w, channels, &mut scratch), weight);
                 }
                 for (y, taps) in y.chunks_exact_mut(channels).zip(&columns) {
                     for &(l, weight) in taps {
@@ -119,8 +125,8 @@ impl CustomOp1 for Separable {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, _, _, c) = layout.shape().dims4()?;
         with_float!(self.name, dtype(storage), T => {
-            let y = self.run::<T>(slice(self.name, storage, layout)?, c);
-            Ok(output(y, (b, self.rows.outputs.len(), self.columns.outputs.len(), c)))
+            let y = self.run::<T>(&Source::Plain(slice(self.name, storage, layout)?), c);
+            Ok(output(y, (b, self.outputs().0, self.outputs().1, c)))
         })
     }
 

@@ -86,6 +86,37 @@ fn projected(y: &Tensor) -> Tensor {
 }
 
 #[test]
+fn a_bias_before_batch_norm_moves_its_mean() {
+    let params = Params::new(&Device::Cpu, DType::F64, 3);
+    let conv = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
+    let options =
+        ConvNormActOptions { names: ("conv", "bn"), conv, eps: EPS, momentum: 0.1, activation: Activation::Relu };
+    let layer = ConvNormAct::new(&params, 3, 5, (3, 3), options).unwrap();
+    for (i, name) in ["conv.bias", "bn.weight", "bn.bias", "bn.running_mean"].into_iter().enumerate() {
+        params.get(name).unwrap().var.set(&random(5, 60 + i as u64)).unwrap();
+    }
+    let var = |name: &str| params.get(name).unwrap().var;
+    let x = Var::from_tensor(&random((2, 3, 6, 5), 1)).unwrap();
+    let forward = |pass: &Pass| layer.forward(&Maps::new(&x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap();
+    let (weight, bias, gamma, beta) = (var("conv.weight"), var("conv.bias"), var("bn.weight"), var("bn.bias"));
+    let y = conv2d(&x, &weight, Some(&bias), &Conv2dConfig::default(), FIRST).unwrap();
+
+    let (mean, variance) = (var("bn.running_mean").as_tensor().copy().unwrap(), var("bn.running_var"));
+    let expected = batch_norm_eval(&y, &gamma, &beta, &mean, &variance.as_detached_tensor(), EPS, FIRST).unwrap();
+    let (got, expected) = (forward(&Pass { norm: NormMode::Eval, ..Pass::train() }), expected.relu().unwrap());
+    assert_close("eval", &got, &expected, 1e-12);
+    let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
+    for var in [&x, &weight, &bias, &gamma, &beta] {
+        assert_close("gradient", got.get(var).unwrap(), expected.get(var).unwrap(), 1e-11);
+    }
+
+    let (expected, stats) = batch_norm_train(&y, &gamma, &beta, EPS, FIRST).unwrap();
+    assert_close("train", &forward(&Pass::train()), &expected.relu().unwrap(), 1e-12);
+    let moved = (mean.affine(0.9, 0.0).unwrap() + stats.mean.affine(0.1, 0.0).unwrap()).unwrap();
+    assert_close("running mean", &var("bn.running_mean"), &moved, 1e-12);
+}
+
+#[test]
 fn a_layer_is_its_three_operations() {
     for shape in SHAPES {
         for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {

@@ -1,10 +1,10 @@
-//! Bilinear resizing.
+//! Bilinear and bicubic resizing.
 
 mod common;
 
 use std::slice::from_ref;
 
-use c2f_ops::{Format, resize_bilinear};
+use c2f_ops::{Format, resize_bicubic, resize_bilinear};
 use candle_core::Tensor;
 use common::{assert_close, check_gradient, fixture, random, sum_gradients, values};
 
@@ -58,11 +58,25 @@ fn values_and_gradients_are_pytorchs() {
 }
 
 #[test]
+fn bicubic_values_and_gradients_are_pytorchs() {
+    let expected = fixture("resize");
+    let x = expected["x"].clone();
+    for size in [(9, 8), (3, 2), (1, 7), (12, 3)] {
+        let get = |what: &str| expected[&format!("{}x{}.bicubic.{what}", size.0, size.1)].clone();
+        assert_close("y", &resize_bicubic(&x, size, FIRST).unwrap(), &get("y"), 1e-5);
+        let dx = sum_gradients(from_ref(&x), |t| Ok((resize_bicubic(&t[0], size, FIRST)? * get("direction"))?));
+        assert_close("dx", &dx[0], &get("dx"), 1e-5);
+        check_gradient(&[random((1, 4, 3, 2), 1)], |t| resize_bicubic(&t[0], size, LAST), 1e-6);
+    }
+}
+
+#[test]
 fn the_same_size_changes_nothing() {
     let x = random((2, 5, 7, 3), 1);
     for align_corners in [false, true] {
         assert_eq!(values(&resize_bilinear(&x, (5, 7), align_corners, LAST).unwrap()), values(&x));
     }
+    assert_eq!(values(&resize_bicubic(&x, (5, 7), LAST).unwrap()), values(&x));
 }
 
 #[test]

@@ -92,6 +92,11 @@ impl Geometry {
         self.taps() * self.c_in / self.groups
     }
 
+    /// Products in the whole output.
+    pub fn multiply_adds(&self) -> usize {
+        self.batch * self.rows.output * self.columns.output * self.c_out * self.depth()
+    }
+
     /// Each channel is a group of its own, with one output.
     pub fn is_depthwise(&self) -> bool {
         self.groups == self.c_in && self.groups == self.c_out && self.groups > 1

@@ -13,7 +13,7 @@ mod source;
 use candle_core::Tensor;
 
 use crate::simd::Float;
-use crate::{Format, Result};
+use crate::{Format, Result, cost};
 pub(crate) use geometry::Geometry;
 pub(crate) use source::{GradientReading, Reading, Source};
 
@@ -101,6 +101,7 @@ pub fn conv2d(
     format: Format,
 ) -> Result<Tensor> {
     let geometry = Geometry::new(format.dims(x)?, weight, bias, config)?;
+    cost::report(geometry.multiply_adds());
     let y = if x.device().is_cpu() {
         // The kernels are written for channels-last.
         let last = match format {

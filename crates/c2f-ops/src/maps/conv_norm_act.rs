@@ -11,7 +11,7 @@ use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part
 use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
-use crate::{Format, batch_norm_eval, batch_norm_train, conv2d};
+use crate::{Format, batch_norm_eval, batch_norm_train, conv2d, cost};
 
 /// Batch normalisation: its affine map and its statistics, all of the output's channels.
 pub(crate) struct Norm {
@@ -62,6 +62,7 @@ impl<T: Float> Stored<T> {
         activation: Activation,
     ) -> crate::Result<(Self, Option<BatchStats>)> {
         let geometry = Geometry::new(self.dims(), weight, None, config)?;
+        cost::report(geometry.multiply_adds());
         let dims = (geometry.batch, geometry.c_out, geometry.rows.output, geometry.columns.output);
         let affine = Tensor::stack(&[&norm.gamma, &norm.beta], 0)?;
         let given = match &norm.given {

@@ -6,6 +6,7 @@
 //! before normalisation and activation (which their readers apply on the way), and their gradient lie beside it, and go
 //! as soon as they were used.
 
+mod concat;
 mod conv_norm_act;
 mod join;
 mod pool;
@@ -14,7 +15,7 @@ mod tensor;
 
 use candle_core::{DType, Tensor};
 
-use crate::{Format, PoolConfig, Result, max_pool2d};
+use crate::{Error, Format, PoolConfig, Result, avg_pool2d, max_pool2d};
 pub(crate) use conv_norm_act::{Norm, conv_norm_act};
 pub use join::Activation;
 use stored::Stored;
@@ -100,6 +101,42 @@ impl Maps {
         }
     }
 
+    /// The maps one after another along the channels.
+    ///
+    /// # Errors
+    /// If there are none, or their types or sizes differ in more than the channels.
+    pub fn concat(maps: &[Self]) -> Result<Self> {
+        fn all<T>(maps: &[Maps], stored: impl Fn(&Maps) -> Option<&Stored<T>>) -> Option<Vec<&Stored<T>>> {
+            maps.iter().map(stored).collect()
+        }
+        if maps.is_empty() {
+            return Err(Error::Config { op: "concat", message: "no maps were given".to_owned() });
+        }
+        let singles = all(maps, |x| if let Repr::F32(stored) = &x.0 { Some(stored) } else { None });
+        let doubles = all(maps, |x| if let Repr::F64(stored) = &x.0 { Some(stored) } else { None });
+        match (singles, doubles) {
+            (Some(maps), _) => Ok(Stored::concat(&maps)?.into()),
+            (_, Some(maps)) => Ok(Stored::concat(&maps)?.into()),
+            _ => {
+                let tensors =
+                    maps.iter().map(|maps| maps.to_tensor(Format::ChannelsFirst)).collect::<Result<Vec<_>>>()?;
+                Ok(Self(Repr::Composed(Tensor::cat(&tensors, 1)?)))
+            }
+        }
+    }
+
+    /// [`avg_pool2d`] of the maps.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn avg_pool(&self, config: &PoolConfig, count_include_pad: bool) -> Result<Self> {
+        with_stored!(
+            self,
+            stored => Ok(stored.avg_pool(config, count_include_pad)?.into()),
+            nchw => Ok(Self(Repr::Composed(avg_pool2d(nchw, config, count_include_pad, Format::ChannelsFirst)?)))
+        )
+    }
+
     /// [`max_pool2d`] of the maps.
     ///
     /// # Errors
@@ -148,8 +185,10 @@ mod tests {
             let network = |x: &Maps| {
                 let (y, stats) = conv_norm_act(x, &weight, &config, &norm, Activation::Relu).unwrap();
                 let sum = y.add(x, Activation::Relu6).unwrap();
-                let pooled = sum.max_pool(&pool).unwrap();
-                assert_eq!(pooled.dims().unwrap(), (2, 3, 3, 3));
+                let branches =
+                    [sum.max_pool(&pool), y.avg_pool(&pool, true), sum.avg_pool(&pool, false)].map(Result::unwrap);
+                let pooled = Maps::concat(&branches).unwrap();
+                assert_eq!(pooled.dims().unwrap(), (2, 9, 3, 3));
                 (pooled.to_tensor(Format::ChannelsLast).unwrap(), stats)
             };
             let (kernels, stats) = network(&Maps::new(&x, Format::ChannelsFirst).unwrap());

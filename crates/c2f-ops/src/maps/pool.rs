@@ -1,4 +1,4 @@
-//! Max pooling of maps.
+//! Pooling of maps.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::stored::{Content, Stored, token, token_gradient};
 use crate::PoolConfig;
-use crate::pool::{MAX, Windows};
+use crate::conv::Source;
+use crate::pool::{MAX, Windows, means};
+use crate::separable::Separable;
 use crate::simd::Float;
 
 impl<T: Float> Stored<T> {
@@ -17,6 +19,16 @@ impl<T: Float> Stored<T> {
         let (y, winners) = windows.forward(&self.content.source(&values), c);
         let content = Content::new(y, (b, c, windows.outputs().0, windows.outputs().1), None);
         let op = MaxPool { windows, winners, x: self.content.reader(), y: content.clone() };
+        Ok(Self { token: self.token.apply_op1(op)?, content })
+    }
+
+    pub fn avg_pool(&self, config: &PoolConfig, count_include_pad: bool) -> crate::Result<Self> {
+        let (b, c, h, w) = self.dims();
+        let means = means((h, w), config, count_include_pad)?;
+        let values = self.content.values()?;
+        let y = means.run(&self.content.source(&values), c);
+        let content = Content::new(y, (b, c, means.outputs().0, means.outputs().1), None);
+        let op = AvgPool { means, x: self.content.reader(), y: content.clone() };
         Ok(Self { token: self.token.apply_op1(op)?, content })
     }
 }
@@ -40,6 +52,29 @@ impl<T: Float> CustomOp1 for MaxPool<T> {
     fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         let (_, gradient) = self.y.take()?;
         let dx = self.windows.backward(&self.winners, &gradient, self.x.channels());
+        self.x.add_gradient(Arc::new(dx));
+        token_gradient(x)
+    }
+}
+
+struct AvgPool<T> {
+    means: Separable,
+    x: Arc<Content<T>>,
+    y: Arc<Content<T>>,
+}
+
+impl<T: Float> CustomOp1 for AvgPool<T> {
+    fn name(&self) -> &'static str {
+        self.means.name
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(token::<T>())
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        let (_, gradient) = self.y.take()?;
+        let dx = self.means.transposed().run(&Source::Plain(&gradient), self.x.channels());
         self.x.add_gradient(Arc::new(dx));
         token_gradient(x)
     }

@@ -76,8 +76,7 @@ impl Conv2d {
     /// If the input doesn't have the layer's channels, or is smaller than the kernel.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (_, _, h, w) = self.format.dims(x)?;
-        let bias = self.bias.as_ref().map(|bias| pass.weight(bias));
-        conv2d(x, &pass.weight(&self.weight), bias.as_ref(), &self.config((h, w))?, self.format)
+        conv2d(x, &self.weight(pass), self.bias(pass).as_ref(), &self.config((h, w))?, self.format)
     }
 
     /// The settings for maps of `size` (height, width).
@@ -90,6 +89,11 @@ impl Conv2d {
             }
         };
         Ok(Conv2dConfig { padding, ..self.config })
+    }
+
+    /// The bias, as this pass sees it.
+    pub(super) fn bias(&self, pass: &Pass) -> Option<Tensor> {
+        self.bias.as_ref().map(|bias| pass.weight(bias))
     }
 
     /// The weight, as this pass sees it.

@@ -4,8 +4,11 @@ use super::{BatchNorm2d, Conv2d, Conv2dOptions, Params, Pass};
 use crate::maps::conv_norm_act;
 use crate::{Activation, Maps, Result};
 
-/// A convolution without bias, BatchNorm, and an activation: what most networks are made of. On the CPU it is one
-/// operation, which keeps nothing but the convolution's output.
+/// A convolution, BatchNorm, and an activation: what most networks are made of. On the CPU it is one operation, which
+/// keeps nothing but the convolution's output.
+///
+/// A bias of the convolution, which VGG has, only moves BatchNorm's mean: where that is the batch's, the bias has no effect
+/// but on the running mean, and no gradient.
 #[derive(Clone, Debug)]
 pub struct ConvNormAct {
     conv: Conv2d,
@@ -18,7 +21,7 @@ pub struct ConvNormAct {
 pub struct ConvNormActOptions {
     /// Names of the convolution and of BatchNorm under the layer's parameters.
     pub names: (&'static str, &'static str),
-    /// The convolution's settings, without a bias.
+    /// The convolution's settings.
     pub conv: Conv2dOptions,
     /// BatchNorm's eps.
     pub eps: f64,
@@ -42,7 +45,7 @@ impl ConvNormAct {
     ) -> Result<Self> {
         let ConvNormActOptions { names, conv, eps, momentum, activation } = options;
         Ok(Self {
-            conv: Conv2d::new(&params.at(names.0), inputs, outputs, kernel, Conv2dOptions { bias: false, ..conv })?,
+            conv: Conv2d::new(&params.at(names.0), inputs, outputs, kernel, conv)?,
             norm: BatchNorm2d::new(&params.at(names.1), outputs, eps, momentum)?,
             activation,
         })
@@ -55,8 +58,16 @@ impl ConvNormAct {
     pub fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let (_, _, h, w) = x.dims()?;
         let (weight, config) = (self.conv.weight(pass), self.conv.config((h, w))?);
-        let (y, stats) = conv_norm_act(x, &weight, &config, &self.norm.norm(pass)?, self.activation)?;
-        if let Some(stats) = stats {
+        let (bias, mut norm) = (self.conv.bias(pass), self.norm.norm(pass)?);
+        if let (Some(bias), Some((_, var))) = (&bias, &norm.given) {
+            let scale = (&norm.gamma / (var + norm.eps)?.sqrt()?)?;
+            norm.beta = (norm.beta + (bias * scale)?)?;
+        }
+        let (y, stats) = conv_norm_act(x, &weight, &config, &norm, self.activation)?;
+        if let Some(mut stats) = stats {
+            if let Some(bias) = bias {
+                stats.mean = (stats.mean + bias.detach())?;
+            }
             self.norm.follow(&stats, pass)?;
         }
         Ok(y)

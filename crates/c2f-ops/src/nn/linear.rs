@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::{Init, Params, Pass};
-use crate::Result;
+use crate::{Error, Result, cost};
 
 /// y = x W^T + b, the weight being (out, in) as in PyTorch.
 #[derive(Clone, Debug)]
@@ -23,12 +23,21 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    /// (B, in) -> (B, out).
+    /// (.., in) -> (.., out).
     ///
     /// # Errors
     /// If the last dimension of `x` isn't `in`.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = x.matmul(&pass.weight(&self.weight).t()?)?;
+        let (outputs, inputs) = self.weight.dims2()?;
+        let mut dims = x.dims().to_vec();
+        let Some(last) = dims.last_mut().filter(|last| **last == inputs) else {
+            let expected = format!("(.., {inputs})");
+            return Err(Error::Shape { op: "linear", what: "input", got: dims, expected });
+        };
+        *last = outputs;
+        let rows = x.reshape(((), inputs))?;
+        cost::report(rows.elem_count() * outputs);
+        let y = rows.matmul(&pass.weight(&self.weight).t()?)?.reshape(dims)?;
         match &self.bias {
             Some(bias) => Ok(y.broadcast_add(&pass.weight(bias))?),
             None => Ok(y),

@@ -1,0 +1,84 @@
+//! GELU, softmax, layer normalisation and attention.
+
+mod common;
+
+use c2f_ops::{Result, gelu, layer_norm, scaled_dot_product_attention, softmax};
+use candle_core::{DType, Device, Tensor};
+use common::{assert_close, bits, check_gradient, fixture, random, sum_gradients, values};
+
+type Operation = fn(&[Tensor]) -> Result<Tensor>;
+
+const OPERATIONS: [(&str, usize, Operation); 4] = [
+    ("gelu", 1, |t| gelu(&t[0])),
+    ("softmax", 1, |t| softmax(&t[0])),
+    ("layer_norm", 3, |t| layer_norm(&t[0], &t[1], &t[2], 1e-6)),
+    ("attention", 3, |t| scaled_dot_product_attention(&t[0], &t[1], &t[2])),
+];
+
+#[test]
+fn values_and_gradients_are_pytorchs() {
+    let expected = fixture("transformer");
+    for (name, count, operation) in OPERATIONS {
+        for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::F64, 1e-6)] {
+            let get = |what: String| expected[&format!("{name}.{what}")].to_dtype(dtype).unwrap();
+            let inputs: Vec<_> = (0..count).map(|i| get(format!("x{i}"))).collect();
+            assert_close(name, &operation(&inputs).unwrap(), &get("y".into()), tolerance);
+            let gradients = sum_gradients(&inputs, |t| Ok((operation(t)? * get("direction".into()))?));
+            for (i, gradient) in gradients.iter().enumerate() {
+                assert_close(&format!("{name} {i}"), gradient, &get(format!("dx{i}")), tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_match_differences() {
+    check_gradient(&[(random((3, 4, 5), 1) * 4.0).unwrap()], |t| gelu(&t[0].transpose(0, 2)?), 1e-6);
+    check_gradient(&[(random((3, 4, 5), 1) * 4.0).unwrap()], |t| softmax(&t[0].transpose(0, 2)?), 1e-6);
+    // More channels than a register has lanes, and a tail.
+    let layer = [random((3, 2, 37), 1), random(37, 2), random(37, 3)];
+    check_gradient(&layer, |t| layer_norm(&t[0], &t[1], &t[2], 1e-3), 1e-6);
+    check_gradient(&[random((37, 3), 1)], |t| layer_norm(&t[0].t()?, &layer[1], &layer[2], 1e-3), 1e-6);
+    let heads = [random((2, 3, 4), 1), random((2, 5, 4), 2), random((2, 5, 3), 3)];
+    check_gradient(&heads, |t| scaled_dot_product_attention(&t[0], &t[1], &t[2]), 1e-6);
+}
+
+#[test]
+fn extreme_values_stay_finite_and_nan_stays_nan() {
+    let x = Tensor::new(&[-1e30f32, -20.0, 0.0, 20.0, 1e30], &Device::Cpu).unwrap();
+    assert_eq!(values(&gelu(&x).unwrap())[2..], [0.0, 20.0, f64::from(1e30f32)]);
+    assert!(values(&gelu(&x).unwrap())[..2].iter().all(|y| y.abs() < 1e-6));
+    assert_eq!(values(&softmax(&x).unwrap())[4], 1.0);
+    assert!(values(&softmax(&x).unwrap())[..4].iter().all(|y| y.abs() < 1e-37));
+    let nan = Tensor::new(&[1.0f32, f32::NAN], &Device::Cpu).unwrap();
+    assert!(values(&gelu(&nan).unwrap())[1].is_nan());
+    assert!(values(&softmax(&nan).unwrap()).iter().all(|y| y.is_nan()));
+}
+
+#[test]
+fn values_and_gradients_are_the_same_bits_on_one_two_and_three_threads() {
+    let f32s = |shape: &[usize], seed| random(shape, seed).to_dtype(DType::F32).unwrap();
+    let inputs = [f32s(&[7, 301, 53], 1), f32s(&[53], 2), f32s(&[53], 3)];
+    for (name, count, operation) in &OPERATIONS[..3] {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut all = common::gradients(&inputs[..*count], operation);
+                all.push(operation(&inputs[..*count]).unwrap());
+                all.iter().map(bits).collect::<Vec<_>>()
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3), "{name} depends on the number of threads");
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let x = random((2, 5), 1);
+    let error = layer_norm(&x, &random(4, 1), &random(5, 1), 1e-6).unwrap_err();
+    assert!(error.to_string().contains("gamma"), "{error}");
+    assert!(softmax(&random((), 1)).is_err());
+    assert!(softmax(&Tensor::zeros((2, 0), DType::F32, &Device::Cpu).unwrap()).is_err());
+    assert!(scaled_dot_product_attention(&x, &random((2, 4), 1), &x).is_err());
+}
