@@ -1,6 +1,6 @@
 //! The model that looks twice.
 
-use c2f_backbone::Backbone;
+use c2f_backbone::{Backbone, Endpoint};
 use c2f_ops::nn::{Init, Linear, Params, Pass};
 use c2f_ops::{Format, global_avg_pool};
 use candle_core::Tensor;
@@ -65,19 +65,19 @@ impl Model {
     /// If a setting is out of range, or a parameter of that name exists with another shape.
     pub fn new(backbone: Box<dyn Backbone>, params: &Params, config: &ModelConfig) -> Result<Self> {
         check(config)?;
-        let info = backbone.info();
+        let Endpoint { channels, stride, .. } = *backbone.endpoint();
         let (parts, width, maps) = match &config.head {
-            HeadConfig::Pooled => (None, info.channels, 0),
+            HeadConfig::Pooled => (None, channels, 0),
             HeadConfig::Parts(parts) => {
-                let attention = AttentionMaps::new(&params.at("attention"), info.channels, parts)?;
-                (Some(Parts { attention, scale: parts.scale }), parts.maps * info.channels, parts.maps)
+                let attention = AttentionMaps::new(&params.at("attention"), channels, parts)?;
+                (Some(Parts { attention, scale: parts.scale }), parts.maps * channels, parts.maps)
             }
         };
         let classifier = Linear::new(&params.at("classifier"), width, config.classes, true, Init::TORCH)?;
         let inverse = config.inverse.as_ref().map(|inverse| {
             // Only the coarse look runs the inverse mapping: one set of statistics.
             let params = params.at("inverse").with_statistics(1);
-            InverseMapping::new(&params, info.channels, maps, info.stride, inverse)
+            InverseMapping::new(&params, channels, maps, stride, inverse)
         });
         Ok(Self { parts, classifier, inverse: inverse.transpose()?, backbone, config: config.clone() })
     }

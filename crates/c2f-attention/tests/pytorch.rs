@@ -6,20 +6,23 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use c2f_attention::{Images, Model, RegionMode};
-use c2f_backbone::{Backbone, BackboneInfo};
+use c2f_backbone::{Backbone, BackboneInfo, Endpoint};
 use c2f_ops::nn::{Kind, Pass};
 use candle_core::{Device, Tensor, Var};
-use common::{assert_close, config, info, params};
+use common::{INFO, assert_close, config, params};
 
 /// Gives the same feature maps for any picture.
 struct FixedFeatures {
-    info: BackboneInfo,
     features: Var,
 }
 
 impl Backbone for FixedFeatures {
     fn info(&self) -> &BackboneInfo {
-        &self.info
+        &INFO
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &INFO.endpoints[1]
     }
 
     fn forward(&self, _: &Tensor, _: &Pass) -> c2f_backbone::Result<Tensor> {
@@ -41,7 +44,7 @@ fn check(mode: RegionMode, name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/model.safetensors");
     let expected: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
     let features = Var::from_tensor(&expected["features"]).unwrap();
-    let backbone = FixedFeatures { info: info(5, 16), features: features.clone() };
+    let backbone = FixedFeatures { features: features.clone() };
     let params = params(0);
     let model = Model::new(Box::new(backbone), &params, &config(mode, 4)).unwrap();
     let trained = || params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);

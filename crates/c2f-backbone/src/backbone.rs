@@ -5,23 +5,51 @@ use candle_core::Tensor;
 
 use crate::Result;
 
-/// The facts about a backbone that its users need.
+/// The facts about a network that its users need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackboneInfo {
     /// Registered name: timm's or torchvision's own, where they have the network.
     pub name: &'static str,
-    /// Channels C of the feature maps.
-    pub channels: usize,
-    /// Pixels per cell of the feature maps, the same in both directions.
-    pub stride: usize,
+    /// Where feature maps can be taken, in the order of the data's way; the last is the default.
+    pub endpoints: &'static [Endpoint],
     /// Side, in pixels, of the square pictures that it was made for. Other sizes, also not square, work.
     pub input_size: usize,
     /// Mean of the red, green and blue channels to subtract, for pixels in 0..=1.
     pub mean: [f32; 3],
     /// Standard deviation to divide by after that.
     pub std: [f32; 3],
-    /// Whether convolutions pad as TensorFlow's SAME does: from the input's size, the odd zero below and to the right.
-    pub same_padding: bool,
+    /// How its convolutions pad.
+    pub padding: PaddingStyle,
+    /// What both sides of a picture have to be a multiple of: a transformer's patch, otherwise 1.
+    pub size_multiple: usize,
+}
+
+/// How the convolutions of a network pad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaddingStyle {
+    /// (k - 1) / 2 zeros on each side.
+    Symmetric,
+    /// TensorFlow's SAME: from the input's size, the odd zero below and to the right.
+    Same,
+    /// Symmetric in some layers, and in the others not at all.
+    Partial,
+}
+
+/// A place in a network where feature maps can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What timm or torchvision call the module that ends there.
+    pub name: &'static str,
+    /// Channels C of the feature maps.
+    pub channels: usize,
+    /// Pixels per cell of the feature maps, the same in both directions.
+    pub stride: usize,
+}
+
+impl Endpoint {
+    pub(crate) const fn new(name: &'static str, channels: usize, stride: usize) -> Self {
+        Self { name, channels, stride }
+    }
 }
 
 impl BackboneInfo {
@@ -31,15 +59,20 @@ impl BackboneInfo {
     pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 }
 
-/// A convolutional feature extractor.
+/// A feature extractor: a network up to one of its endpoints.
 pub trait Backbone: Send + Sync {
-    /// Its channels, stride and input normalisation.
+    /// The network's name, endpoints and input normalisation.
     fn info(&self) -> &BackboneInfo;
 
-    /// Images (B, 3, H, W), normalised by [`BackboneInfo::mean`] and [`BackboneInfo::std`], to the last feature maps
-    /// (B, C, h, w) with h = ceil(H / stride) and w = ceil(W / stride).
+    /// Where its feature maps are taken.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// Images (B, 3, H, W), normalised by [`BackboneInfo::mean`] and [`BackboneInfo::std`], to feature maps (B, C, h, w),
+    /// C being [`Endpoint::channels`], and h and w about H and W over [`Endpoint::stride`]: rounded up in networks that pad
+    /// (ResNet, EfficientNet), down in those that cut off what is left over (VGG, ConvNeXt), and a little less where the
+    /// first layers don't pad (Inception).
     ///
     /// # Errors
-    /// If `x` doesn't have four dimensions and three channels, or candle fails.
+    /// If `x` doesn't have four dimensions and three channels, is too small for the network, or candle fails.
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
 }

@@ -17,6 +17,34 @@ pub enum Error {
         /// All registered names.
         known: Vec<&'static str>,
     },
+    /// The network has no endpoint of that name.
+    #[error("{backbone} has no endpoint {name:?}; it has {}", .known.join(", "))]
+    UnknownEndpoint {
+        /// The backbone.
+        backbone: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// All of the backbone's endpoints.
+        known: Vec<&'static str>,
+    },
+    /// More is to be frozen than is made.
+    #[error("can't freeze up to {freeze}, which lies behind the endpoint {endpoint}")]
+    FrozenBeyond {
+        /// The last endpoint of what is to be frozen.
+        freeze: &'static str,
+        /// The endpoint where the feature maps are taken.
+        endpoint: &'static str,
+    },
+    /// Pictures that can't be cut into patches.
+    #[error("{backbone} cuts pictures into patches of {patch} x {patch} pixels, which {} x {} isn't a multiple of", .size.0, .size.1)]
+    Patches {
+        /// The backbone.
+        backbone: &'static str,
+        /// Side of a patch.
+        patch: usize,
+        /// Height and width of the pictures.
+        size: (usize, usize),
+    },
     /// A weight file can't be read.
     #[error("{}: {source}", .path.display())]
     Read {
@@ -32,6 +60,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// Weights were to be loaded where the backbone isn't.
+    #[error("the variables under {prefix:?} aren't those of {backbone}: build it there first")]
+    NotBuilt {
+        /// The backbone.
+        backbone: String,
+        /// Prefix of the view of the store.
+        prefix: String,
     },
     /// The names in a weight file are of no known scheme.
     #[error("{}: its names ({}, ...) are neither timm's, torchvision's nor EfficientNet-PyTorch's",

@@ -1,15 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod backbone;
-mod conv_norm_act;
-mod efficientnet_lite;
 mod error;
+mod extent;
+mod networks;
 mod registry;
-mod resnet;
-mod tiny;
 mod weights;
 
-pub use backbone::{Backbone, BackboneInfo};
+pub use backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 pub use error::{Error, Result};
-pub use registry::{build, info, names};
-pub use weights::{LoadReport, Mismatch, NamedShape, load_weights, read_weights};
+pub use extent::Extent;
+pub use registry::{build, endpoint, info, names};
+pub use weights::{Inspection, LoadReport, Mismatch, NamedShape, inspect_weights, load_weights, read_weights};

@@ -2,19 +2,33 @@
 
 use c2f_ops::nn::Params;
 
-use crate::{Backbone, BackboneInfo, Error, Result, efficientnet_lite, resnet, tiny};
+use crate::extent::Cut;
+use crate::networks::{c2f_tiny, convnext, efficientnet_lite, inception_v3, resnet, vgg, vision_transformer};
+use crate::{Backbone, BackboneInfo, Endpoint, Error, Extent, Result};
 
 struct Registered {
-    info: BackboneInfo,
-    build: fn(&Params) -> Result<Box<dyn Backbone>>,
+    info: &'static BackboneInfo,
+    build: fn(&Params, Cut) -> Result<Box<dyn Backbone>>,
 }
 
 /// One line per network.
-const BACKBONES: [Registered; 4] = [
-    Registered { info: tiny::C2F_TINY, build: tiny::c2f_tiny },
-    Registered { info: resnet::RESNET18, build: resnet::resnet18 },
-    Registered { info: resnet::RESNET50, build: resnet::resnet50 },
-    Registered { info: efficientnet_lite::TF_EFFICIENTNET_LITE0, build: efficientnet_lite::tf_efficientnet_lite0 },
+const BACKBONES: [Registered; 16] = [
+    Registered { info: &c2f_tiny::C2F_TINY, build: c2f_tiny::c2f_tiny },
+    Registered { info: &convnext::CONVNEXT_TINY, build: convnext::convnext_tiny },
+    Registered { info: &inception_v3::INCEPTION_V3, build: inception_v3::inception_v3 },
+    Registered { info: &resnet::RESNET101, build: resnet::resnet101 },
+    Registered { info: &resnet::RESNET152, build: resnet::resnet152 },
+    Registered { info: &resnet::RESNET18, build: resnet::resnet18 },
+    Registered { info: &resnet::RESNET34, build: resnet::resnet34 },
+    Registered { info: &resnet::RESNET50, build: resnet::resnet50 },
+    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE0, build: efficientnet_lite::tf_efficientnet_lite0 },
+    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE1, build: efficientnet_lite::tf_efficientnet_lite1 },
+    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE2, build: efficientnet_lite::tf_efficientnet_lite2 },
+    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE3, build: efficientnet_lite::tf_efficientnet_lite3 },
+    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE4, build: efficientnet_lite::tf_efficientnet_lite4 },
+    Registered { info: &vgg::VGG16_BN, build: vgg::vgg16_bn },
+    Registered { info: &vgg::VGG19_BN, build: vgg::vgg19_bn },
+    Registered { info: &vision_transformer::VIT_SMALL_PATCH16_224, build: vision_transformer::vit_small_patch16_224 },
 ];
 
 /// The registered names, sorted.
@@ -26,16 +40,27 @@ pub fn names() -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`Error::UnknownBackbone`], with the near names.
-pub fn info(name: &str) -> Result<BackboneInfo> {
-    Ok(find(name)?.info.clone())
+pub fn info(name: &str) -> Result<&'static BackboneInfo> {
+    Ok(find(name)?.info)
 }
 
-/// Makes a backbone, whose variables are named, initialised and kept by `params`.
+/// Makes a backbone, or the part of it that `extent` says; its variables are named, initialised and kept by `params`.
 ///
 /// # Errors
-/// [`Error::UnknownBackbone`], with the near names; or if `params` has a variable of the same name and another shape.
-pub fn build(name: &str, params: &Params) -> Result<Box<dyn Backbone>> {
-    (find(name)?.build)(params)
+/// [`Error::UnknownBackbone`], with the near names; [`Error::UnknownEndpoint`], with those that there are;
+/// [`Error::FrozenBeyond`]; or if `params` has a variable of the same name and another shape.
+pub fn build(name: &str, params: &Params, extent: &Extent) -> Result<Box<dyn Backbone>> {
+    let found = find(name)?;
+    (found.build)(params, extent.cut(found.info)?)
+}
+
+/// The facts about a backbone's endpoint where `extent` ends.
+///
+/// # Errors
+/// As [`build`]'s.
+pub fn endpoint(name: &str, extent: &Extent) -> Result<Endpoint> {
+    let info = info(name)?;
+    Ok(info.endpoints[extent.cut(info)?.stages - 1])
 }
 
 fn find(name: &str) -> Result<&'static Registered> {
@@ -75,5 +100,17 @@ mod tests {
         assert!(message.contains("did you mean tf_efficientnet_lite0"), "{message}");
         let message = info("swin").unwrap_err().to_string();
         assert!(!message.contains("did you mean") && message.contains("c2f_tiny"), "{message}");
+    }
+
+    #[test]
+    fn endpoints_and_strides_rise_and_names_differ() {
+        for name in names() {
+            let endpoints = info(name).unwrap().endpoints;
+            assert!(endpoints.windows(2).all(|pair| pair[0].stride <= pair[1].stride), "{name}");
+            assert!(
+                endpoints.iter().enumerate().all(|(i, a)| endpoints[..i].iter().all(|b| a.name != b.name)),
+                "{name}"
+            );
+        }
     }
 }

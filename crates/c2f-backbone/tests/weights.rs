@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use c2f_backbone::{Error, LoadReport, build, load_weights, read_weights};
+use c2f_backbone::{Error, Extent, LoadReport, build, inspect_weights, load_weights, names, read_weights};
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ fn params(seed: u64) -> Params {
 /// The tensors of a freshly made backbone.
 fn tensors(backbone: &str) -> HashMap<String, Tensor> {
     let params = params(1);
-    build(backbone, &params).unwrap();
+    build(backbone, &params, &Extent::default()).unwrap();
     params.entries().into_iter().map(|entry| (entry.name, entry.var.as_detached_tensor())).collect()
 }
 
@@ -67,7 +67,7 @@ fn a_backbone_under_a_prefix_takes_weights_of_every_float_type() {
         let (_folder, path) = save(&stored);
 
         let root = params(2);
-        build("c2f_tiny", &root.at("backbone")).unwrap();
+        build("c2f_tiny", &root.at("backbone"), &Extent::default()).unwrap();
         assert_ne!(snapshot(&root), expected);
         let report = load_weights("c2f_tiny", &root.at("backbone"), &path).unwrap();
         assert_eq!(snapshot(&root), expected);
@@ -82,7 +82,7 @@ fn a_second_set_of_statistics_starts_as_the_first() {
     stored.insert("bn1.running_mean".into(), Tensor::arange(0f32, 16., &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2).with_statistics(2);
-    build("c2f_tiny", &root).unwrap();
+    build("c2f_tiny", &root, &Extent::default()).unwrap();
     let report = load_weights("c2f_tiny", &root, &path).unwrap();
     assert_eq!(report.loaded, stored.len());
     let values = snapshot(&root);
@@ -98,7 +98,7 @@ fn every_difference_is_reported_and_nothing_changes() {
     stored.insert("layer9.weight".into(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2);
-    build("c2f_tiny", &root).unwrap();
+    build("c2f_tiny", &root, &Extent::default()).unwrap();
     let before = snapshot(&root);
     let error = load_weights("c2f_tiny", &root, &path).unwrap_err();
     let message = error.to_string();
@@ -121,7 +121,7 @@ fn weights_that_are_no_floats_change_nothing() {
     stored.insert("layer3.0.bn2.weight".into(), Tensor::zeros(128, DType::I64, &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2);
-    build("c2f_tiny", &root).unwrap();
+    build("c2f_tiny", &root, &Extent::default()).unwrap();
     let before = snapshot(&root);
     let message = load_weights("c2f_tiny", &root, &path).unwrap_err().to_string();
     assert!(message.contains("layer3.0.bn2.weight has type i64"), "{message}");
@@ -132,7 +132,7 @@ fn weights_that_are_no_floats_change_nothing() {
 fn weights_of_another_backbone_name_it() {
     let (_folder, path) = save(&tensors("resnet18"));
     let root = params(2);
-    build("resnet50", &root).unwrap();
+    build("resnet50", &root, &Extent::default()).unwrap();
     let before = snapshot(&root);
     let error = load_weights("resnet50", &root, &path).unwrap_err();
     let message = error.to_string();
@@ -145,13 +145,104 @@ fn weights_of_another_backbone_name_it() {
 #[test]
 fn a_view_without_the_backbone_is_an_error() {
     let (_folder, path) = save(&tensors("c2f_tiny"));
-    let report = report(load_weights("c2f_tiny", &params(2), &path).unwrap_err());
-    assert_eq!(report.unexpected.len(), tensors("c2f_tiny").len());
+    let root = params(2);
+    assert!(matches!(load_weights("c2f_tiny", &root, &path).unwrap_err(), Error::NotBuilt { .. }));
+    build("resnet18", &root.at("other"), &Extent::default()).unwrap();
+    let error = load_weights("c2f_tiny", &root.at("other"), &path).unwrap_err();
+    assert!(error.to_string().contains("\"other\" aren't those of c2f_tiny"), "{error}");
+}
+
+#[test]
+fn a_part_of_a_backbone_takes_its_part_of_a_whole_file() {
+    let stored = tensors("c2f_tiny");
+    let (_folder, path) = save(&stored);
+    let root = params(2);
+    let extent = Extent { endpoint: Some("layer2".into()), freeze: None };
+    let backbone = build("c2f_tiny", &root, &extent).unwrap();
+    assert_eq!(backbone.endpoint().channels, 64);
+    let report = load_weights("c2f_tiny", &root, &path).unwrap();
+    assert_eq!((report.loaded, report.ignored.len()), (root.entries().len(), stored.len() - root.entries().len()));
+    assert!(report.ignored.iter().all(|name| name.starts_with("layer3.")), "{report}");
+    for (name, values) in snapshot(&root) {
+        assert_eq!(values, stored[&name].flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{name}");
+    }
+    // What isn't made has to be in the file and fit all the same.
+    let mut stored = stored;
+    stored.remove("layer3.0.conv1.weight");
+    let (_folder, path) = save(&stored);
+    assert_eq!(self::report(load_weights("c2f_tiny", &root, &path).unwrap_err()).missing.len(), 1);
+}
+
+#[test]
+fn an_extent_that_is_none_is_an_error_that_lists_the_endpoints() {
+    let with = |endpoint: Option<&str>, freeze: Option<&str>| {
+        let extent = Extent { endpoint: endpoint.map(str::to_owned), freeze: freeze.map(str::to_owned) };
+        build("inception_v3", &Params::zeros(&Device::Cpu, DType::F32), &extent).err().unwrap().to_string()
+    };
+    assert!(with(Some("Mixed_6f"), None).contains("it has Conv2d_2b_3x3, Conv2d_4a_3x3, Mixed_5d, Mixed_6e, Mixed_7c"));
+    assert!(with(None, Some("layer1")).contains("no endpoint \"layer1\""));
+    assert!(with(Some("Mixed_5d"), Some("Mixed_6e")).contains("Mixed_6e, which lies behind the endpoint Mixed_5d"));
+}
+
+/// Names and shapes of a file, as zeros: names of other schemes than this crate's.
+fn renamed(backbone: &str, rename: impl Fn(&str) -> String, reshape: impl Fn(&str) -> bool) -> HashMap<String, Tensor> {
+    let params = Params::zeros(&Device::Cpu, DType::F32);
+    build(backbone, &params, &Extent::default()).unwrap();
+    let entry = |entry: c2f_ops::nn::Entry| {
+        let tensor = entry.var.as_detached_tensor();
+        let tensor = if reshape(&entry.name) { tensor.reshape(((), 1, 1)).unwrap() } else { tensor };
+        (rename(&entry.name), tensor)
+    };
+    params.entries().into_iter().map(entry).collect()
+}
+
+#[test]
+fn torchvisions_convnext_fits() {
+    let rename = |name: &str| {
+        let parts: Vec<&str> = name.split('.').collect();
+        match *parts.as_slice() {
+            ["stem", index, what] => format!("features.0.{index}.{what}"),
+            ["stages", stage, "downsample", index, what] => {
+                format!("features.{}.{index}.{what}", 2 * stage.parse::<usize>().unwrap())
+            }
+            ["stages", stage, "blocks", block, ref rest @ ..] => {
+                let index = 2 * stage.parse::<usize>().unwrap() + 1;
+                let layer = match *rest {
+                    ["conv_dw", what] => format!("block.0.{what}"),
+                    ["norm", what] => format!("block.2.{what}"),
+                    ["mlp", "fc1", what] => format!("block.3.{what}"),
+                    ["mlp", "fc2", what] => format!("block.5.{what}"),
+                    ["gamma"] => "layer_scale".to_owned(),
+                    _ => panic!("{name}"),
+                };
+                format!("features.{index}.{block}.{layer}")
+            }
+            _ => panic!("{name}"),
+        }
+    };
+    let mut stored = renamed("convnext_tiny", rename, |name| name.ends_with("gamma"));
+    stored.insert("classifier.2.weight".into(), Tensor::zeros((3, 768), DType::F32, &Device::Cpu).unwrap());
+    let (_folder, path) = save(&stored);
+    let inspection = inspect_weights(&path, Some("convnext_tiny")).unwrap();
+    assert_eq!((inspection.naming, inspection.fits), (Some("torchvision"), vec!["convnext_tiny"]));
+    let report = inspection.report.unwrap();
+    assert!(report.fits(), "{report}");
+    assert_eq!(report.ignored, ["classifier.2.weight"]);
+}
+
+#[test]
+fn a_file_of_each_backbone_fits_it_and_no_other() {
+    for name in names() {
+        let (_folder, path) = save(&renamed(name, str::to_owned, |_| false));
+        assert_eq!(inspect_weights(&path, None).unwrap().fits, [name]);
+    }
 }
 
 #[test]
 fn names_of_no_known_scheme_are_an_error() {
-    let error = load_weights("c2f_tiny", &params(2), &fixture("zip.pth")).unwrap_err();
+    let root = params(2);
+    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    let error = load_weights("c2f_tiny", &root, &fixture("zip.pth")).unwrap_err();
     assert!(matches!(error, Error::UnknownNaming { .. }), "{error}");
     assert!(error.to_string().contains("channels_last"), "{error}");
 }

@@ -125,7 +125,11 @@ impl Error {
                 | Self::RecipeSyntax { .. }
                 | Self::Usage(_)
                 | Self::Data(c2f_data::Error::Spec { .. })
-                | Self::Backbone(c2f_backbone::Error::UnknownBackbone { .. })
+                | Self::Backbone(
+                    c2f_backbone::Error::UnknownBackbone { .. }
+                        | c2f_backbone::Error::UnknownEndpoint { .. }
+                        | c2f_backbone::Error::FrozenBeyond { .. }
+                )
         )
     }
 

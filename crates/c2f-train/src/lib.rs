@@ -3,6 +3,7 @@
 mod atomic;
 pub mod checkpoint;
 pub mod ema;
+mod embed;
 pub mod engine;
 mod error;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod report;
 pub mod schedule;
 
 pub use checkpoint::load_network;
+pub use embed::{Embedder, Embeddings, Features};
 pub use engine::{EpochRecord, Evaluation, Event, Row, Summary, TrainOptions, evaluate, read_metrics, train};
 pub use error::{Error, Result};
 pub use network::{Network, Prediction, Stage};

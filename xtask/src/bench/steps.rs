@@ -11,11 +11,13 @@ use super::table::{Table, digits, median, or_unknown};
 /// Side of the pictures, in pixels.
 const IMAGE_SIZE: u32 = 224;
 
-const WORKLOADS: [Workload; 5] = [
+const WORKLOADS: [Workload; 7] = [
     Workload { backbone: "resnet50", method: "baseline", mode: "train", image_size: IMAGE_SIZE, batch_size: 8 },
     Workload { backbone: LITE0, method: "baseline", mode: "train", image_size: IMAGE_SIZE, batch_size: 16 },
     Workload { backbone: "resnet50", method: "baseline", mode: "infer", image_size: IMAGE_SIZE, batch_size: 8 },
     Workload { backbone: LITE0, method: "baseline", mode: "infer", image_size: IMAGE_SIZE, batch_size: 16 },
+    Workload { backbone: "inception_v3", method: "baseline", mode: "train", image_size: 299, batch_size: 4 },
+    Workload { backbone: "inception_v3", method: "baseline", mode: "infer", image_size: 299, batch_size: 4 },
     Workload { backbone: LITE0, method: "coarse2fine", mode: "train", image_size: IMAGE_SIZE, batch_size: 16 },
 ];
 
@@ -56,7 +58,8 @@ impl Workload {
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} {}, batch {}, {}", self.method, self.backbone, self.batch_size, self.mode)
+        let Self { backbone, method, mode, image_size, batch_size } = self;
+        write!(f, "{method} {backbone} at {image_size}, batch {batch_size}, {mode}")
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
-use c2f_backbone::{Backbone, BackboneInfo};
+use c2f_backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
 use c2f_ops::{Format, Padding};
 use candle_core::{DType, Device, Shape, Tensor};
@@ -37,13 +37,21 @@ pub fn params(seed: u64) -> Params {
     Params::new(&Device::Cpu, DType::F64, seed)
 }
 
-pub fn info(channels: usize, stride: usize) -> BackboneInfo {
-    BackboneInfo { name: "test", channels, stride, input_size: 32, mean: [0.0; 3], std: [1.0; 3], same_padding: false }
-}
+pub static INFO: BackboneInfo = BackboneInfo {
+    name: "test",
+    endpoints: &[
+        Endpoint { name: "stride8", channels: 5, stride: 8 },
+        Endpoint { name: "stride16", channels: 5, stride: 16 },
+    ],
+    input_size: 32,
+    mean: [0.0; 3],
+    std: [1.0; 3],
+    padding: PaddingStyle::Symmetric,
+    size_multiple: 1,
+};
 
 /// Two convolutions with a smooth function between them, 8 pixels per cell.
 pub struct SmoothBackbone {
-    info: BackboneInfo,
     first: Conv2d,
     second: Conv2d,
     format: Format,
@@ -57,13 +65,17 @@ impl SmoothBackbone {
             Conv2d::new(&params.at(name), inputs, outputs, (4, 4), options).unwrap()
         };
         let (first, second) = (conv("first", 3, 4, 4, 0), conv("second", 4, 5, 2, 1));
-        Box::new(Self { info: info(5, 8), first, second, format: params.format() })
+        Box::new(Self { first, second, format: params.format() })
     }
 }
 
 impl Backbone for SmoothBackbone {
     fn info(&self) -> &BackboneInfo {
-        &self.info
+        &INFO
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &INFO.endpoints[0]
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> c2f_backbone::Result<Tensor> {

@@ -9,14 +9,15 @@ use candle_core::{DType, Device, Tensor};
 
 use super::naming::{Role, recognise};
 use super::read_weights;
-use crate::{Error, Result, registry};
+use crate::{Error, Extent, Result, registry};
 
 /// The tensors of a weight file, compared with those of a backbone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// How many tensors of the file the backbone took.
     pub loaded: usize,
-    /// Names in the file that no backbone wants: ImageNet's classifier and BatchNorm's counters.
+    /// Names in the file that the backbone doesn't want: ImageNet's classifier, BatchNorm's counters, and what lies behind
+    /// the endpoint.
     pub ignored: Vec<String>,
     /// What the backbone has and the file hasn't.
     pub missing: Vec<NamedShape>,
@@ -68,26 +69,32 @@ impl fmt::Display for LoadReport {
     }
 }
 
-/// Loads a weight file (see [`read_weights`]) into `params`, the view that [`build`](crate::build) made `backbone` in.
+/// Loads a weight file (see [`read_weights`]) into `params`, the view that [`build`](crate::build) made `backbone`, or a
+/// part of it, in.
 ///
 /// Names may be timm's, torchvision's or those of EfficientNet-PyTorch. Values are converted to the type and device of
-/// `params`. A second set of running statistics starts as a copy of the first. Either every tensor of the file fits and
-/// all of the backbone is loaded, or nothing is changed.
+/// `params`. A second set of running statistics starts as a copy of the first. Either all of the file fits the whole
+/// backbone and what was made of it is loaded, or nothing is changed.
 ///
 /// # Errors
 /// - [`Error::UnknownBackbone`] if no backbone has that name;
+/// - [`Error::NotBuilt`] if `params` doesn't hold that backbone's variables;
 /// - those of [`read_weights`];
 /// - [`Error::UnknownNaming`] if the names in the file follow no known scheme;
 /// - [`Error::OtherBackbone`] if the weights are another backbone's;
 /// - [`Error::DoNotFit`], with every difference, if they are no registered backbone's.
 pub fn load_weights(backbone: &str, params: &Params, file: &Path) -> Result<LoadReport> {
-    registry::info(backbone)?;
-    let (found, ignored) = features(read_weights(file)?, file)?;
-    let shapes = found.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
+    let whole = shapes_of(backbone)?;
     let targets = targets(params);
-    let report = LoadReport { ignored, ..compare(&expected(&targets), &shapes) };
+    if targets.is_empty() || targets.iter().any(|target| !whole.contains_key(&target.source)) {
+        let prefix = params.prefix().to_owned();
+        return Err(Error::NotBuilt { backbone: backbone.to_owned(), prefix });
+    }
+    let Features { mut tensors, ignored, .. } = features(read_weights(file)?, file)?;
+    let shapes = shapes(&tensors);
+    let report = LoadReport { ignored, ..compare(&whole, &shapes) };
     if !report.fits() {
-        let fits = others_that_fit(backbone, &shapes)?;
+        let fits = backbones_that_fit(&shapes)?;
         let (path, backbone) = (file.to_owned(), backbone.to_owned());
         return Err(if fits.is_empty() {
             Error::DoNotFit { path, backbone, report: Box::new(report) }
@@ -98,7 +105,7 @@ pub fn load_weights(backbone: &str, params: &Params, file: &Path) -> Result<Load
 
     let mut values = Vec::with_capacity(targets.len());
     for target in &targets {
-        let value = &found[&target.source];
+        let value = &tensors[&target.source];
         if !matches!(value.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
             let message = format!("{} has type {}, not a floating-point one", target.source, value.dtype().as_str());
             return Err(Error::Malformed { path: file.to_owned(), message });
@@ -107,26 +114,77 @@ pub fn load_weights(backbone: &str, params: &Params, file: &Path) -> Result<Load
     }
     for (target, value) in targets.iter().zip(&values) {
         target.entry.var.set(value)?;
+        tensors.remove(&target.source);
     }
+    let mut report = report;
+    report.loaded -= tensors.len();
+    report.ignored.extend(tensors.into_keys());
     Ok(report)
+}
+
+/// What a weight file holds.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Name, as the file has it, type and shape of every tensor.
+    pub tensors: Vec<(String, DType, Vec<usize>)>,
+    /// Whose names they are, if that is known.
+    pub naming: Option<&'static str>,
+    /// The registered backbones that the file fits.
+    pub fits: Vec<&'static str>,
+    /// The comparison with the backbone that was asked for.
+    pub report: Option<LoadReport>,
+}
+
+/// Says what is in a weight file (see [`read_weights`]), and how it compares with a backbone.
+///
+/// # Errors
+/// [`Error::UnknownBackbone`], and those of [`read_weights`].
+pub fn inspect_weights(file: &Path, backbone: Option<&str>) -> Result<Inspection> {
+    let whole = backbone.map(shapes_of).transpose()?;
+    let tensors = read_weights(file)?;
+    let listed = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.dtype(), tensor.dims().to_vec())).collect();
+    let (naming, found, ignored) = match features(tensors, file) {
+        Ok(Features { scheme, tensors, ignored }) => (Some(scheme), shapes(&tensors), ignored),
+        Err(Error::UnknownNaming { .. }) => (None, Shapes::new(), Vec::new()),
+        Err(other) => return Err(other),
+    };
+    let report = whole.map(|whole| LoadReport { ignored, ..compare(&whole, &found) });
+    let fits = if found.is_empty() { Vec::new() } else { backbones_that_fit(&found)? };
+    Ok(Inspection { tensors: listed, naming, fits, report })
 }
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// The file's tensors that are a backbone's, by this crate's names; and the names of those that aren't.
-fn features(tensors: BTreeMap<String, Tensor>, file: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>)> {
-    let scheme = recognise(tensors.keys().map(String::as_str)).ok_or_else(|| Error::UnknownNaming {
+fn shapes(tensors: &BTreeMap<String, Tensor>) -> Shapes {
+    tensors.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect()
+}
+
+/// A file's tensors that are a backbone's, by this crate's names; and the names of those that aren't.
+struct Features {
+    scheme: &'static str,
+    tensors: BTreeMap<String, Tensor>,
+    ignored: Vec<String>,
+}
+
+fn features(tensors: BTreeMap<String, Tensor>, file: &Path) -> Result<Features> {
+    let names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+    let scheme = recognise(&names).ok_or_else(|| Error::UnknownNaming {
         path: file.to_owned(),
         names: tensors.keys().take(3).cloned().collect(),
     })?;
-    let (mut features, mut ignored) = (BTreeMap::new(), Vec::new());
-    for (name, tensor) in tensors {
-        match scheme.role(&name) {
-            Role::Feature(ours) => drop(features.insert(ours, tensor)),
-            Role::Ignored => ignored.push(name),
+    let roles = scheme.roles(&names);
+    let mut features = Features { scheme: scheme.name, tensors: BTreeMap::new(), ignored: Vec::new() };
+    for ((name, tensor), role) in tensors.into_iter().zip(roles) {
+        match role {
+            // torchvision has (C, 1, 1) for timm's (C).
+            Role::Feature(ours) if ours.ends_with(".gamma") => {
+                features.tensors.insert(ours, tensor.flatten_all()?);
+            }
+            Role::Feature(ours) => drop(features.tensors.insert(ours, tensor)),
+            Role::Ignored => features.ignored.push(name),
         }
     }
-    Ok((features, ignored))
+    Ok(features)
 }
 
 /// A variable of the backbone, and the name of the tensor in the file that it takes.
@@ -145,8 +203,11 @@ fn targets(params: &Params) -> Vec<Target> {
     entries.map(|entry| Target { source: inside(&entry.name).replace(".fine_running_", ".running_"), entry }).collect()
 }
 
-fn expected(targets: &[Target]) -> Shapes {
-    targets.iter().map(|target| (target.source.clone(), target.entry.var.dims().to_vec())).collect()
+/// The names and shapes of a whole backbone's variables.
+fn shapes_of(backbone: &str) -> Result<Shapes> {
+    let params = Params::zeros(&Device::Cpu, DType::F32);
+    registry::build(backbone, &params, &Extent::default())?;
+    Ok(params.entries().into_iter().map(|entry| (entry.name, entry.var.dims().to_vec())).collect())
 }
 
 fn compare(expected: &Shapes, found: &Shapes) -> LoadReport {
@@ -173,14 +234,11 @@ fn compare(expected: &Shapes, found: &Shapes) -> LoadReport {
     }
 }
 
-/// The other registered backbones, whose tensors have just these names and shapes. Only asked once weights don't fit,
-/// so that building each of them is cheap enough.
-fn others_that_fit(backbone: &str, found: &Shapes) -> Result<Vec<&'static str>> {
+/// The registered backbones, whose tensors have just these names and shapes.
+fn backbones_that_fit(found: &Shapes) -> Result<Vec<&'static str>> {
     let mut fits = Vec::new();
-    for name in registry::names().into_iter().filter(|&name| name != backbone) {
-        let params = Params::new(&Device::Cpu, DType::F32, 0);
-        registry::build(name, &params)?;
-        if compare(&expected(&targets(&params)), found).fits() {
+    for name in registry::names() {
+        if compare(&shapes_of(name)?, found).fits() {
             fits.push(name);
         }
     }

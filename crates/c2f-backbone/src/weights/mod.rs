@@ -11,7 +11,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-pub use load::{LoadReport, Mismatch, NamedShape, load_weights};
+pub use load::{Inspection, LoadReport, Mismatch, NamedShape, inspect_weights, load_weights};
 
 use crate::{Error, Result};
 

@@ -18,9 +18,9 @@ pub struct ConvNormAct {
 
 /// What a [`ConvNormAct`] is made from, besides the convolution's shape.
 #[derive(Clone, Copy, Debug)]
-pub struct ConvNormActOptions {
+pub struct ConvNormActOptions<'a> {
     /// Names of the convolution and of BatchNorm under the layer's parameters.
-    pub names: (&'static str, &'static str),
+    pub names: (&'a str, &'a str),
     /// The convolution's settings.
     pub conv: Conv2dOptions,
     /// BatchNorm's eps.
@@ -41,7 +41,7 @@ impl ConvNormAct {
         inputs: usize,
         outputs: usize,
         kernel: (usize, usize),
-        options: ConvNormActOptions,
+        options: ConvNormActOptions<'_>,
     ) -> Result<Self> {
         let ConvNormActOptions { names, conv, eps, momentum, activation } = options;
         Ok(Self {

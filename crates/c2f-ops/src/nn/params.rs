@@ -36,14 +36,21 @@ pub struct Params {
     prefix: String,
     device: Device,
     dtype: DType,
-    seed: u64,
+    /// None: every value starts at zero.
+    seed: Option<u64>,
     statistics: usize,
 }
 
 impl Params {
     /// An empty store. `seed` decides every initial value.
     pub fn new(device: &Device, dtype: DType, seed: u64) -> Self {
-        Self { store: Arc::default(), prefix: String::new(), device: device.clone(), dtype, seed, statistics: 1 }
+        Self { seed: Some(seed), ..Self::zeros(device, dtype) }
+    }
+
+    /// An empty store whose variables all start at zero, which takes no time: for a network whose values will be read from
+    /// a file, or of which only names and shapes are wanted.
+    pub fn zeros(device: &Device, dtype: DType) -> Self {
+        Self { store: Arc::default(), prefix: String::new(), device: device.clone(), dtype, seed: None, statistics: 1 }
     }
 
     /// The view under `name`: `params.at("layer1").at(0)` names its variables `layer1.0.*`.
@@ -85,7 +92,10 @@ impl Params {
             let (existing, asked) = (var.dims().to_vec(), shape.into_dims());
             return Err(Error::Parameter { name, existing, asked });
         }
-        let var = Var::from_tensor(&init.draw(&name, &shape, self.seed, self.dtype, &self.device)?)?;
+        let var = match self.seed {
+            Some(seed) => Var::from_tensor(&init.draw(&name, &shape, seed, self.dtype, &self.device)?)?,
+            None => Var::zeros(shape, self.dtype, &self.device)?,
+        };
         store.insert(name, (var.clone(), kind));
         Ok(var)
     }

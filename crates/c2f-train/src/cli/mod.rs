@@ -2,10 +2,12 @@
 
 mod bench;
 mod data;
+mod embed;
 mod eval;
 mod predict;
 mod results;
 mod train;
+mod weights;
 
 use std::io::Write;
 
@@ -34,9 +36,14 @@ enum Command {
     Eval(eval::Args),
     /// The most probable classes of pictures
     Predict(predict::Args),
+    /// A vector for each picture, for search and clustering
+    Embed(embed::Args),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::Command),
+    /// Look at weight files
+    #[command(subcommand)]
+    Weights(weights::Command),
     /// Speed and memory of training or inference on random pictures
     Bench(bench::Args),
 }
@@ -50,6 +57,8 @@ pub fn run() -> Result<()> {
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Predict(args)) => predict::run(&args),
+        Some(Command::Embed(args)) => embed::run(&args),
+        Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
         Some(Command::Bench(args)) => bench::run(&args),
     }

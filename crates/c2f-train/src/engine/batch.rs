@@ -36,3 +36,14 @@ impl Inputs {
         self.source.as_ref().unwrap_or(&self.images)
     }
 }
+
+/// (B, 3, size, size) of B views, each (3, size, size).
+pub(crate) fn stack<'a>(
+    views: impl ExactSizeIterator<Item = &'a [f32]>,
+    size: usize,
+    device: &Device,
+) -> Result<Tensor> {
+    let count = views.len();
+    let pixels: Vec<f32> = views.flatten().copied().collect();
+    Ok(Tensor::from_vec(pixels, (count, 3, size, size), device)?)
+}

@@ -10,6 +10,7 @@ mod step;
 mod train;
 
 pub use batch::Inputs;
+pub(crate) use batch::stack;
 pub use evaluate::{Evaluation, Row, evaluate, relabel};
 pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};

@@ -2,10 +2,11 @@
 
 use c2f_backbone::BackboneInfo;
 use c2f_data::Views;
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Tensor};
 use image::{Rgb, RgbImage};
 
 use super::{Explanation, Guess, Map};
+use crate::engine::stack;
 use crate::{Network, Prediction, Result};
 
 /// A decoded picture.
@@ -32,9 +33,9 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
     let info = network.model.backbone().info();
     let views: Vec<Views> = pictures.iter().map(|p| transform.apply(&p.image, 0, 0, 0)).collect();
     let device = network.params.device();
-    let coarse = batch(views.iter().map(|v| v.coarse.as_slice()), transform.size(), device)?;
+    let coarse = stack(views.iter().map(|v| v.coarse.as_slice()), transform.size(), device)?;
     let sources: Option<Vec<&[f32]>> = views.iter().map(|v| v.source.as_deref()).collect();
-    let source = sources.map(|s| batch(s.into_iter(), transform.source_size(), device)).transpose()?;
+    let source = sources.map(|s| stack(s.into_iter(), transform.source_size(), device)).transpose()?;
     let prediction = network.predict(&coarse, source.as_ref())?;
     let maps = Maps::read(&prediction)?;
     let probabilities: Vec<Vec<f32>> = prediction.combined.to_vec2()?;
@@ -50,13 +51,6 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
             guesses: best(&probabilities, &network.classes, top),
         })
         .collect())
-}
-
-/// (B, 3, size, size) of B views.
-fn batch<'a>(views: impl ExactSizeIterator<Item = &'a [f32]>, size: usize, device: &Device) -> Result<Tensor> {
-    let count = views.len();
-    let pixels: Vec<f32> = views.flatten().copied().collect();
-    Ok(Tensor::from_vec(pixels, (count, 3, size, size), device)?)
 }
 
 /// The maps of a prediction, one for each picture.
@@ -123,6 +117,6 @@ mod tests {
         let transform = EvalTransform { resize: 8, size: 8, source_size: 8, mean: info.mean, std: info.std };
         let picture = RgbImage::from_fn(8, 8, |x, y| Rgb([(x * 30) as u8, (y * 36) as u8, (x * y * 4) as u8]));
         let views = Transform::Eval(transform).apply(&picture, 0, 0, 0);
-        assert_eq!(denormalise(&views.coarse, 8, &info), picture);
+        assert_eq!(denormalise(&views.coarse, 8, info), picture);
     }
 }

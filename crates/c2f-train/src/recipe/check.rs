@@ -9,13 +9,17 @@ impl Recipe {
     /// # Errors
     /// Names the first field that isn't, with its range; likewise an unknown backbone and a data set that can't be named.
     pub fn validate(&self) -> Result<()> {
-        c2f_backbone::info(&self.backbone)?;
+        c2f_backbone::endpoint(&self.backbone, &self.features.extent())?;
         if let Some(data) = &self.data {
             data.parse::<c2f_data::Spec>()?;
         }
         whole("epochs", self.epochs, 1..=100_000)?;
         whole("batch_size", self.batch_size, 1..=4096)?;
         whole("image_size", self.image_size, 32..=2048)?;
+        let multiple = c2f_backbone::info(&self.backbone)?.size_multiple;
+        within(self.image_size.is_multiple_of(multiple), || {
+            Error::field("image_size", self.image_size, format!("a multiple of {multiple} with {}", self.backbone))
+        })?;
 
         let optimizer = &self.optimizer;
         real("optimizer.lr", optimizer.lr, 0.0..=100.0)?;

@@ -16,8 +16,8 @@ use toml::Table;
 
 pub use method::Method;
 pub use tables::{
-    Attention, Augment, Checkpoint, Ema, Inverse, Loader, Loss, Mode, Optimizer, OptimizerKind, Schedule, ScheduleKind,
-    WsDan,
+    Attention, Augment, Checkpoint, Ema, Features, Inverse, Loader, Loss, Mode, Optimizer, OptimizerKind, Schedule,
+    ScheduleKind, WsDan,
 };
 
 use crate::{Error, Result};
@@ -44,6 +44,8 @@ pub struct Recipe {
     /// File of pretrained backbone weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// Which part of the backbone is used, and which part of that is trained.
+    pub features: Features,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// The learning rate over time.

@@ -1,6 +1,25 @@
 //! The tables of a recipe. Their defaults stand in assets/recipes/default.toml.
 
+use c2f_backbone::Extent;
 use serde::{Deserialize, Serialize};
+
+/// `[features]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// The backbone's endpoint where feature maps are taken; empty for its last.
+    pub endpoint: String,
+    /// The last endpoint of the part of the backbone that stays as it is; empty for none.
+    pub freeze: String,
+}
+
+impl Features {
+    /// The same for the backbone.
+    pub fn extent(&self) -> Extent {
+        let named = |name: &String| (!name.is_empty()).then(|| name.clone());
+        Extent { endpoint: named(&self.endpoint), freeze: named(&self.freeze) }
+    }
+}
 
 /// `[optimizer]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -38,6 +38,28 @@ fn every_method_makes_finite_steps_that_move_its_weights() {
 }
 
 #[test]
+fn what_is_frozen_stays_and_what_lies_behind_the_endpoint_is_not_made() {
+    let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+    recipe.set("features.endpoint=layer2").unwrap();
+    recipe.set("features.freeze=layer1").unwrap();
+    recipe.set("optimizer.weight_decay=0.1").unwrap();
+    let network = network(&recipe);
+    assert_eq!(network.model.backbone().endpoint().stride, 4);
+    let inputs = inputs(&recipe, &network);
+    let mut stepper = Stepper::new(&network).unwrap();
+    let before: Vec<Tensor> = network.params.entries().iter().map(|e| e.var.as_tensor().copy().unwrap()).collect();
+    stepper.accumulate(&network, &inputs, Stage::Fine, 0).unwrap();
+    stepper.update(&network, 0.01).unwrap();
+    for (entry, before) in network.params.entries().iter().zip(&before) {
+        let change = (entry.var.as_tensor() - before).unwrap().abs().unwrap().sum_all().unwrap();
+        let frozen =
+            ["conv1.", "bn1.", "layer1."].iter().any(|part| entry.name.starts_with(&format!("backbone.{part}")));
+        assert_eq!(change.to_scalar::<f32>().unwrap() == 0.0, frozen, "{}", entry.name);
+        assert!(!entry.name.starts_with("backbone.layer3."), "{}", entry.name);
+    }
+}
+
+#[test]
 fn a_batch_is_learnt_by_heart() {
     for method in [Method::Baseline, Method::Coarse2fineOrthogonal] {
         let recipe = recipe(method);

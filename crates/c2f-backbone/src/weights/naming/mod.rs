@@ -5,7 +5,7 @@ mod timm;
 mod torchvision;
 
 /// What a tensor of a file is to a backbone.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A parameter or a running statistic, under this crate's name.
     Feature(String),
@@ -15,24 +15,41 @@ pub(super) enum Role {
 
 /// One naming scheme.
 pub(super) struct Scheme {
+    /// Whose it is.
+    pub name: &'static str,
     /// Whether a file that has this name follows the scheme.
     recognises: fn(&str) -> bool,
-    /// This crate's name. A name that the scheme doesn't have stays as it is.
-    rename: fn(&str) -> Role,
+    /// The roles of all of a file's names. A name that the scheme doesn't have stays as it is.
+    roles: fn(&[&str]) -> Vec<Role>,
 }
 
 /// One line per scheme.
 static SCHEMES: [Scheme; 3] = [timm::SCHEME, torchvision::SCHEME, efficientnet_pytorch::SCHEME];
 
 /// The scheme that a file's names follow, if it is known.
-pub(super) fn recognise<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'static Scheme> {
-    names.into_iter().find_map(|name| SCHEMES.iter().find(|scheme| (scheme.recognises)(name)))
+pub(super) fn recognise(names: &[&str]) -> Option<&'static Scheme> {
+    names.iter().find_map(|name| SCHEMES.iter().find(|scheme| (scheme.recognises)(name)))
 }
 
 impl Scheme {
-    /// What the tensor of that name is.
-    pub fn role(&self, name: &str) -> Role {
-        // BatchNorm's count of steps, which matters only without a momentum.
-        if name.ends_with(".num_batches_tracked") { Role::Ignored } else { (self.rename)(name) }
+    /// The roles of all of a file's names.
+    pub fn roles(&self, names: &[&str]) -> Vec<Role> {
+        let mut roles = (self.roles)(names);
+        for (role, name) in roles.iter_mut().zip(names) {
+            // BatchNorm's count of steps, which matters only without a momentum.
+            if name.ends_with(".num_batches_tracked") {
+                *role = Role::Ignored;
+            }
+        }
+        roles
     }
+}
+
+/// Names that stay, but for those of the layers behind the features.
+fn keep_all_but(names: &[&str], ignored: &[&str]) -> Vec<Role> {
+    let role = |name: &&str| match ignored.iter().any(|prefix| name.starts_with(prefix)) {
+        true => Role::Ignored,
+        false => Role::Feature((*name).to_owned()),
+    };
+    names.iter().map(role).collect()
 }

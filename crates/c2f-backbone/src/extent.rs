@@ -1,0 +1,60 @@
+//! How much of a network is made, and how much of that is trained.
+
+use c2f_ops::nn::{NormMode, Pass, Weights};
+
+use crate::{BackboneInfo, Error, Result};
+
+/// How much of a network is made, and how much of that is trained. The default is all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Name of the endpoint where the feature maps are taken; the last one if none. What lies behind isn't made.
+    pub endpoint: Option<String>,
+    /// Name of the last endpoint of the part that keeps its weights and running statistics, whatever the pass says; none
+    /// keeps them if none.
+    pub freeze: Option<String>,
+}
+
+/// An [`Extent`] of a certain network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// Stages that are made: each ends at an endpoint.
+    pub stages: usize,
+    /// How many of them are frozen.
+    frozen: usize,
+}
+
+impl Extent {
+    pub(crate) fn cut(&self, info: &BackboneInfo) -> Result<Cut> {
+        let count = |name: &Option<String>, default: usize| match name {
+            None => Ok(default),
+            Some(name) => match info.endpoints.iter().position(|endpoint| endpoint.name == name) {
+                Some(position) => Ok(position + 1),
+                None => Err(Error::UnknownEndpoint {
+                    backbone: info.name,
+                    name: name.clone(),
+                    known: info.endpoints.iter().map(|endpoint| endpoint.name).collect(),
+                }),
+            },
+        };
+        let cut = Cut { stages: count(&self.endpoint, info.endpoints.len())?, frozen: count(&self.freeze, 0)? };
+        if cut.frozen > cut.stages {
+            return Err(Error::FrozenBeyond {
+                freeze: info.endpoints[cut.frozen - 1].name,
+                endpoint: info.endpoints[cut.stages - 1].name,
+            });
+        }
+        Ok(cut)
+    }
+}
+
+impl Cut {
+    /// The pass for a stage.
+    pub fn pass(&self, stage: usize, pass: &Pass) -> Pass {
+        if stage < self.frozen {
+            // Gradients still flow through it to the picture, which a second look needs.
+            Pass { norm: NormMode::Eval, weights: Weights::Detached, ..*pass }
+        } else {
+            *pass
+        }
+    }
+}

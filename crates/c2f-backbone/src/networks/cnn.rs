@@ -1,0 +1,74 @@
+//! Convolutional networks: stages of layers on maps.
+
+use c2f_ops::nn::{ConvNormAct, Pass};
+use c2f_ops::{Format, Maps, PoolConfig};
+use candle_core::Tensor;
+
+use crate::extent::Cut;
+use crate::{Backbone, BackboneInfo, Endpoint, Result};
+
+/// What a stage consists of.
+pub(crate) trait Layer: Send + Sync {
+    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps>;
+}
+
+/// The layers up to an endpoint from the one before it.
+pub(crate) type Stage = Vec<Box<dyn Layer>>;
+
+struct Cnn {
+    info: &'static BackboneInfo,
+    cut: Cut,
+    stages: Vec<Stage>,
+}
+
+/// The network with these stages, one for each endpoint. Only those that are wanted are made.
+pub(crate) fn cnn(
+    info: &'static BackboneInfo,
+    cut: Cut,
+    stages: impl Iterator<Item = Result<Stage>>,
+) -> Result<Box<dyn Backbone>> {
+    Ok(Box::new(Cnn { info, cut, stages: stages.take(cut.stages).collect::<Result<_>>()? }))
+}
+
+impl Backbone for Cnn {
+    fn info(&self) -> &BackboneInfo {
+        self.info
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.info.endpoints[self.cut.stages - 1]
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let mut x = Maps::new(x, Format::ChannelsFirst)?;
+        for (stage, layers) in self.stages.iter().enumerate() {
+            let pass = self.cut.pass(stage, pass);
+            for layer in layers {
+                x = layer.forward(&x, &pass)?;
+            }
+        }
+        Ok(x.to_tensor(Format::ChannelsFirst)?)
+    }
+}
+
+impl Layer for ConvNormAct {
+    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        Ok(ConvNormAct::forward(self, x, pass)?)
+    }
+}
+
+/// Max pooling.
+pub(crate) struct MaxPool(PoolConfig);
+
+impl MaxPool {
+    /// The same in both directions.
+    pub fn new(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self(PoolConfig { kernel: (kernel, kernel), stride: (stride, stride), padding: (padding, padding) })
+    }
+}
+
+impl Layer for MaxPool {
+    fn forward(&self, x: &Maps, _: &Pass) -> Result<Maps> {
+        Ok(x.max_pool(&self.0)?)
+    }
+}

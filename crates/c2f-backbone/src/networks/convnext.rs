@@ -1,0 +1,124 @@
+//! ConvNeXt (Liu et al. 2022), as timm's `convnext.py` has it; without stochastic depth, whose rate is 0 by default there.
+
+use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Init, LayerNorm, Linear, Params, Pass};
+use c2f_ops::{Format, Maps, Padding, gelu};
+use candle_core::{Tensor, Var};
+
+use super::cnn::{self, Stage, cnn};
+use crate::extent::Cut;
+use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+
+pub(crate) static CONVNEXT_TINY: BackboneInfo = BackboneInfo {
+    name: "convnext_tiny",
+    endpoints: &[
+        Endpoint::new("stages.0", WIDTHS[0], 4),
+        Endpoint::new("stages.1", WIDTHS[1], 8),
+        Endpoint::new("stages.2", WIDTHS[2], 16),
+        Endpoint::new("stages.3", WIDTHS[3], 32),
+    ],
+    input_size: 224,
+    mean: BackboneInfo::IMAGENET_MEAN,
+    std: BackboneInfo::IMAGENET_STD,
+    padding: PaddingStyle::Partial,
+    size_multiple: 1,
+};
+
+const WIDTHS: [usize; 4] = [96, 192, 384, 768];
+const DEPTHS: [usize; 4] = [3, 3, 9, 3];
+const EPS: f64 = 1e-6;
+/// timm cuts it off at 100 standard deviations.
+const WEIGHTS: Init = Init::Normal { std: 0.02 };
+
+pub(crate) fn convnext_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+    let stages = (0..WIDTHS.len()).map(|stage| {
+        let width = WIDTHS[stage];
+        let at = params.at(format_args!("stages.{stage}"));
+        let mut layers = Stage::new();
+        layers.push(Box::new(if stage == 0 {
+            let (conv, norm) = (params.at("stem.0"), params.at("stem.1"));
+            Shrink { norm_first: false, conv: patches(&conv, 3, width, 4)?, norm: LayerNorm::new(&norm, width, EPS)? }
+        } else {
+            let (norm, conv, inputs) = (at.at("downsample.0"), at.at("downsample.1"), WIDTHS[stage - 1]);
+            Shrink {
+                norm_first: true,
+                norm: LayerNorm::new(&norm, inputs, EPS)?,
+                conv: patches(&conv, inputs, width, 2)?,
+            }
+        }));
+        let blocks = (0..DEPTHS[stage]).map(|block| Block::new(&at.at(format_args!("blocks.{block}")), width));
+        layers.push(Box::new(Blocks(blocks.collect::<Result<_>>()?)));
+        Ok(layers)
+    });
+    cnn(&CONVNEXT_TINY, cut, stages)
+}
+
+/// A convolution that sees each pixel once.
+fn patches(params: &Params, inputs: usize, outputs: usize, size: usize) -> Result<Conv2d> {
+    let options = Conv2dOptions { stride: size, bias: true, init: WEIGHTS, ..Conv2dOptions::default() };
+    Ok(Conv2d::new(params, inputs, outputs, (size, size), options)?)
+}
+
+/// A step to a lower resolution.
+struct Shrink {
+    norm_first: bool,
+    norm: LayerNorm,
+    conv: Conv2d,
+}
+
+impl cnn::Layer for Shrink {
+    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        let conv = |last: Tensor| on_native(&last, |x| Ok(self.conv.forward(x, pass)?));
+        let x = x.to_tensor(Format::ChannelsLast)?;
+        let y =
+            if self.norm_first { conv(self.norm.forward(&x, pass)?)? } else { self.norm.forward(&conv(x)?, pass)? };
+        Ok(Maps::new(&y, Format::ChannelsLast)?)
+    }
+}
+
+/// The blocks of a stage, on tensors (B, H, W, C).
+struct Blocks(Vec<Block>);
+
+impl cnn::Layer for Blocks {
+    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        let x = x.to_tensor(Format::ChannelsLast)?;
+        let y = self.0.iter().try_fold(x, |x, block| block.forward(&x, pass))?;
+        Ok(Maps::new(&y, Format::ChannelsLast)?)
+    }
+}
+
+/// x + gamma * mlp(norm(depthwise 7x7(x))).
+struct Block {
+    depthwise: Conv2d,
+    norm: LayerNorm,
+    expand: Linear,
+    project: Linear,
+    gamma: Var,
+}
+
+impl Block {
+    fn new(params: &Params, width: usize) -> Result<Self> {
+        let padding = ConvPadding::Explicit(Padding::uniform(3));
+        let options = Conv2dOptions { groups: width, padding, bias: true, init: WEIGHTS, ..Conv2dOptions::default() };
+        Ok(Self {
+            depthwise: Conv2d::new(&params.at("conv_dw"), width, width, (7, 7), options)?,
+            norm: LayerNorm::new(&params.at("norm"), width, EPS)?,
+            expand: Linear::new(&params.at("mlp.fc1"), width, 4 * width, true, WEIGHTS)?,
+            project: Linear::new(&params.at("mlp.fc2"), 4 * width, width, true, WEIGHTS)?,
+            gamma: params.parameter("gamma", width, Init::Constant(1e-6))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = self.norm.forward(&on_native(x, |x| Ok(self.depthwise.forward(x, pass)?))?, pass)?;
+        let y = self.project.forward(&gelu(&self.expand.forward(&y, pass)?)?, pass)?;
+        Ok((x + y.broadcast_mul(&pass.weight(&self.gamma))?)?)
+    }
+}
+
+/// Runs `f`, which takes and gives maps in the device's own format, on maps (B, H, W, C).
+fn on_native(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match Format::native(x.device()) {
+        Format::ChannelsLast => f(x),
+        native => Ok(Format::ChannelsLast.from_nchw(&native.to_nchw(&f(&Format::ChannelsLast.to_nchw(x)?)?)?)?),
+    }
+}

@@ -1,0 +1,150 @@
+//! The vision transformer (Dosovitskiy et al. 2021), as timm's `vision_transformer.py` has it, its tokens being laid out as
+//! feature maps.
+
+use c2f_ops::nn::{Conv2d, Conv2dOptions, Init, LayerNorm, Linear, Params, Pass};
+use c2f_ops::{Format, gelu, resize_bicubic, scaled_dot_product_attention};
+use candle_core::{Tensor, Var};
+
+use crate::extent::Cut;
+use crate::{Backbone, BackboneInfo, Endpoint, Error, PaddingStyle, Result};
+
+pub(crate) static VIT_SMALL_PATCH16_224: BackboneInfo = BackboneInfo {
+    name: "vit_small_patch16_224",
+    // Each but the last is a third of the way; the last has the final normalisation as well.
+    endpoints: &[
+        Endpoint::new("blocks.3", WIDTH, PATCH),
+        Endpoint::new("blocks.7", WIDTH, PATCH),
+        Endpoint::new("norm", WIDTH, PATCH),
+    ],
+    input_size: GRID * PATCH,
+    mean: [0.5; 3],
+    std: [0.5; 3],
+    padding: PaddingStyle::Partial,
+    size_multiple: PATCH,
+};
+
+const WIDTH: usize = 384;
+const PATCH: usize = 16;
+/// Patches along each side of the picture that it was made for.
+const GRID: usize = 14;
+const BLOCKS_PER_STAGE: usize = 4;
+const EPS: f64 = 1e-6;
+/// timm cuts it off at 100 standard deviations.
+const WEIGHTS: Init = Init::Normal { std: 0.02 };
+
+pub(crate) fn vit_small_patch16_224(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+    let options = Conv2dOptions { stride: PATCH, bias: true, ..Conv2dOptions::default() };
+    let blocks = (0..cut.stages * BLOCKS_PER_STAGE).map(|block| Block::new(&params.at(format_args!("blocks.{block}"))));
+    let is_whole = cut.stages == VIT_SMALL_PATCH16_224.endpoints.len();
+    Ok(Box::new(VisionTransformer {
+        cut,
+        patches: Conv2d::new(&params.at("patch_embed.proj"), 3, WIDTH, (PATCH, PATCH), options)?,
+        class: params.parameter("cls_token", (1, 1, WIDTH), Init::Normal { std: 1e-6 })?,
+        positions: params.parameter("pos_embed", (1, 1 + GRID * GRID, WIDTH), WEIGHTS)?,
+        blocks: blocks.collect::<Result<_>>()?,
+        norm: is_whole.then(|| LayerNorm::new(&params.at("norm"), WIDTH, EPS)).transpose()?,
+    }))
+}
+
+struct VisionTransformer {
+    cut: Cut,
+    patches: Conv2d,
+    class: Var,
+    /// Of the class token and of a 14 x 14 grid.
+    positions: Var,
+    blocks: Vec<Block>,
+    norm: Option<LayerNorm>,
+}
+
+impl Backbone for VisionTransformer {
+    fn info(&self) -> &BackboneInfo {
+        &VIT_SMALL_PATCH16_224
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.info().endpoints[self.cut.stages - 1]
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (batch, _, height, width) = x.dims4()?;
+        if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
+            return Err(Error::Patches { backbone: self.info().name, patch: PATCH, size: (height, width) });
+        }
+        let grid = (height / PATCH, width / PATCH);
+        let mut x = self.embed(x, grid, &self.cut.pass(0, pass))?;
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x, &self.cut.pass(index / BLOCKS_PER_STAGE, pass))?;
+        }
+        if let Some(norm) = &self.norm {
+            x = norm.forward(&x, &self.cut.pass(self.cut.stages - 1, pass))?;
+        }
+        let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, WIDTH))?;
+        Ok(Format::ChannelsLast.to_nchw(&maps)?)
+    }
+}
+
+impl VisionTransformer {
+    /// Images to tokens (B, 1 + patches, C), the class token first.
+    fn embed(&self, x: &Tensor, grid: (usize, usize), pass: &Pass) -> Result<Tensor> {
+        let format = Format::native(x.device());
+        let patches = self.patches.forward(&format.from_nchw(x)?, pass)?;
+        let batch = x.dim(0)?;
+        let patches = Format::ChannelsLast.from_nchw(&format.to_nchw(&patches)?)?.reshape((batch, (), WIDTH))?;
+        let class = pass.weight(&self.class).broadcast_as((batch, 1, WIDTH))?.contiguous()?;
+        Ok(Tensor::cat(&[class, patches], 1)?.broadcast_add(&self.positions(grid, pass)?)?)
+    }
+
+    /// The positions' embedding (1, 1 + patches, C), that of the patches resized to their grid as timm's
+    /// `resample_abs_pos_embed` does.
+    fn positions(&self, grid: (usize, usize), pass: &Pass) -> Result<Tensor> {
+        let positions = pass.weight(&self.positions);
+        if grid == (GRID, GRID) {
+            return Ok(positions);
+        }
+        let class = positions.narrow(1, 0, 1)?;
+        let maps = positions.narrow(1, 1, GRID * GRID)?.reshape((1, GRID, GRID, WIDTH))?;
+        let resized = resize_bicubic(&maps, grid, Format::ChannelsLast)?.reshape((1, (), WIDTH))?;
+        Ok(Tensor::cat(&[class, resized], 1)?)
+    }
+}
+
+/// x + attention(norm(x)), then x + mlp(norm(x)).
+struct Block {
+    norm1: LayerNorm,
+    qkv: Linear,
+    proj: Linear,
+    norm2: LayerNorm,
+    expand: Linear,
+    project: Linear,
+}
+
+impl Block {
+    const HEADS: usize = 6;
+
+    fn new(params: &Params) -> Result<Self> {
+        let linear = |name: &str, inputs, outputs| Linear::new(&params.at(name), inputs, outputs, true, WEIGHTS);
+        Ok(Self {
+            norm1: LayerNorm::new(&params.at("norm1"), WIDTH, EPS)?,
+            qkv: linear("attn.qkv", WIDTH, 3 * WIDTH)?,
+            proj: linear("attn.proj", WIDTH, WIDTH)?,
+            norm2: LayerNorm::new(&params.at("norm2"), WIDTH, EPS)?,
+            expand: linear("mlp.fc1", WIDTH, 4 * WIDTH)?,
+            project: linear("mlp.fc2", 4 * WIDTH, WIDTH)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let x = (x + self.attend(&self.norm1.forward(x, pass)?, pass)?)?;
+        let inner = gelu(&self.expand.forward(&self.norm2.forward(&x, pass)?, pass)?)?;
+        Ok((&x + self.project.forward(&inner, pass)?)?)
+    }
+
+    fn attend(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (batch, tokens, _) = x.dims3()?;
+        let qkv = self.qkv.forward(x, pass)?.reshape((batch, tokens, 3, Self::HEADS, WIDTH / Self::HEADS))?;
+        // (3, B, heads, N, d)
+        let qkv = qkv.permute((2, 0, 3, 1, 4))?.contiguous()?;
+        let seen = scaled_dot_product_attention(&qkv.get(0)?, &qkv.get(1)?, &qkv.get(2)?)?;
+        Ok(self.proj.forward(&seen.transpose(1, 2)?.reshape((batch, tokens, WIDTH))?, pass)?)
+    }
+}

@@ -1,0 +1,110 @@
+//! What networks cost, counted, is what was published; and the table of docs/backbones.md is what the code says.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use c2f_backbone::{BackboneInfo, Extent, build, info, names};
+use c2f_ops::nn::{Kind, Params, Pass};
+use candle_core::{DType, Device, Tensor};
+use tracing::field::{Field, Visit};
+use tracing::subscriber::with_default;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// Adds up what the operations report.
+#[derive(Clone, Default)]
+struct Count(Arc<AtomicU64>);
+
+impl<S: tracing::Subscriber> Layer<S> for Count {
+    fn on_event(&self, event: &tracing::Event, _: Context<S>) {
+        event.record(&mut self.clone());
+    }
+}
+
+impl Visit for Count {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "multiply_adds" {
+            self.0.fetch_add(value, Ordering::Relaxed);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// Parameters, and multiplications with an addition for one picture of `size` pixels, in thousands of millions.
+fn cost(name: &str, size: usize) -> (usize, f64) {
+    let params = Params::zeros(&Device::Cpu, DType::F32);
+    let backbone = build(name, &params, &Extent::default()).unwrap();
+    let picture = Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu).unwrap();
+    let count = Count::default();
+    let subscriber = tracing_subscriber::registry().with(count.clone());
+    with_default(subscriber, || backbone.forward(&picture, &Pass::eval()).unwrap());
+    let parameters = params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);
+    (parameters.map(|entry| entry.var.elem_count()).sum(), count.0.load(Ordering::Relaxed) as f64 / 1e9)
+}
+
+/// Published figures, with the classifier that a backbone doesn't have: torchvision 0.26's weight enums (`_ops`), timm's
+/// `results/benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv` for the transformer, and Google's README of EfficientNet-Lite.
+const PUBLISHED: [(&str, usize, f64); 15] = [
+    ("convnext_tiny", 224, 4.456),
+    ("inception_v3", 299, 5.713),
+    ("resnet101", 224, 7.801),
+    ("resnet152", 224, 11.514),
+    ("resnet18", 224, 1.814),
+    ("resnet34", 224, 3.664),
+    ("resnet50", 224, 4.089),
+    ("tf_efficientnet_lite0", 224, 0.407),
+    ("tf_efficientnet_lite1", 240, 0.631),
+    ("tf_efficientnet_lite2", 260, 0.899),
+    ("tf_efficientnet_lite3", 280, 1.44),
+    ("tf_efficientnet_lite4", 300, 2.64),
+    ("vgg16_bn", 224, 15.47),
+    ("vgg19_bn", 224, 19.632),
+    ("vit_small_patch16_224", 224, 4.61),
+];
+
+#[test]
+fn counted_products_are_the_published_ones() {
+    for (name, size, published) in PUBLISHED {
+        let (_, counted) = cost(name, size);
+        // VGG's classifier alone has 0.12. Google's figures also have what BatchNorm and the rectifiers do.
+        let classifier = if name.starts_with("vgg") { 0.1236 } else { 0.0 };
+        let tolerance = if name.contains("lite") { 0.07 } else { 0.005 };
+        let error = (counted + classifier) / published - 1.0;
+        assert!(error.abs() < tolerance, "{name}: {counted} counted, {published} published");
+    }
+}
+
+fn normalisation(info: &BackboneInfo) -> &'static str {
+    match (info.mean, info.std) {
+        (BackboneInfo::IMAGENET_MEAN, BackboneInfo::IMAGENET_STD) => "ImageNet's",
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) => "0.5, 0.5",
+        _ => panic!("{}: a normalisation that the table has no word for", info.name),
+    }
+}
+
+/// 1234567 as 1 234 567.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(" ")
+}
+
+#[test]
+fn the_table_of_the_docs_is_true() {
+    let docs = include_str!("../../../docs/backbones.md");
+    let mut expected = String::new();
+    for name in names() {
+        let info = info(name).unwrap();
+        let (parameters, products) = cost(name, info.input_size);
+        let (parameters, padding) = (grouped(parameters), format!("{:?}", info.padding).to_lowercase());
+        let (size, normalisation) = (info.input_size, normalisation(info));
+        write!(expected, "| `{name}` | {parameters} | {products:.2} | {size} | {normalisation} | {padding} |").unwrap();
+        for endpoint in info.endpoints {
+            write!(expected, " `{}` {}/{},", endpoint.name, endpoint.channels, endpoint.stride).unwrap();
+        }
+        expected.pop();
+        expected.push_str(" |\n");
+    }
+    assert!(docs.contains(&expected), "docs/backbones.md should have:\n{expected}");
+}

@@ -1,0 +1,103 @@
+//! `c2f-train embed`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use c2f_backbone::Extent;
+use c2f_train::{Embedder, Embeddings, Features};
+
+use super::{device, print, usage};
+use crate::progress;
+
+/// Pictures that go through the network together.
+const BATCH: usize = 16;
+
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("network").required(true).args(["checkpoint", "backbone"]))]
+pub struct Args {
+    /// A checkpoint, or the folder of a run (then its best)
+    #[arg(long, value_name = "PATH")]
+    checkpoint: Option<PathBuf>,
+    /// Instead of a checkpoint, a backbone with pretrained weights: the means of its feature maps
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    backbone: Option<String>,
+    /// The backbone's weights, .safetensors or .pth
+    #[arg(long, value_name = "FILE", requires = "backbone")]
+    weights: Option<PathBuf>,
+    /// The backbone's endpoint [default: its last]
+    #[arg(long, value_name = "NAME", requires = "backbone")]
+    endpoint: Option<String>,
+    /// Side in pixels of what the backbone sees [default: what it was made for]
+    #[arg(long, value_name = "N", requires = "backbone", value_parser = clap::value_parser!(u32).range(32..=2048))]
+    image_size: Option<u32>,
+    /// What of a checkpoint's network [default: parts, where its method has them]
+    #[arg(long, value_enum, requires = "checkpoint")]
+    features: Option<Which>,
+    /// Where `embeddings` (N, D) go; its metadata list the `images`
+    #[arg(long, value_name = "FILE.safetensors")]
+    output: PathBuf,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// The pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Which {
+    /// The features of the parts that the attention maps see, of length 1
+    Parts,
+    /// The means of the feature maps
+    Pooled,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let embedder = embedder(args)?;
+    let (mut embeddings, mut unreadable) = (Embeddings::default(), Vec::new());
+    let bar = progress::bar("embed", args.images.len());
+    for files in args.images.chunks(BATCH) {
+        let (mut names, mut pictures) = (Vec::new(), Vec::new());
+        for file in files {
+            match c2f_data::decode_file(file) {
+                Ok(picture) => {
+                    names.push(file.display().to_string());
+                    pictures.push(picture);
+                }
+                Err(error) => unreadable.push(error.to_string()),
+            }
+        }
+        if !pictures.is_empty() {
+            embeddings.push(names, &embedder.embed(&pictures)?)?;
+        }
+        bar.inc(files.len() as u64);
+    }
+    bar.finish_and_clear();
+    let (count, width) = embeddings.dims();
+    if count > 0 {
+        embeddings.write(&args.output)?;
+        print(&format!("{}: {count} embeddings of {width} values", args.output.display()))?;
+    }
+    match unreadable.as_slice() {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        many => bail!("{} of {} pictures can't be read: {}", many.len(), args.images.len(), many.join("; ")),
+    }
+}
+
+fn embedder(args: &Args) -> Result<Embedder> {
+    let device = device(&args.device)?;
+    if let Some(checkpoint) = &args.checkpoint {
+        let features = args.features.map(|which| match which {
+            Which::Parts => Features::Parts,
+            Which::Pooled => Features::Pooled,
+        });
+        return Ok(Embedder::from_checkpoint(checkpoint, features, &device)?);
+    }
+    let (Some(backbone), Some(weights)) = (&args.backbone, &args.weights) else {
+        return Err(usage("embed needs --checkpoint, or --backbone and --weights"));
+    };
+    let extent = Extent { endpoint: args.endpoint.clone(), freeze: None };
+    let size = args.image_size.map(|size| size as usize);
+    Ok(Embedder::from_backbone(backbone, weights, &extent, size, &device)?)
+}
