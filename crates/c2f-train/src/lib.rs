@@ -2,6 +2,7 @@
 
 mod atomic;
 pub mod checkpoint;
+pub mod download;
 pub mod ema;
 pub mod engine;
 mod error;
@@ -13,6 +14,7 @@ pub mod report;
 pub mod schedule;
 
 pub use checkpoint::load_network;
+pub use download::Hub;
 pub use engine::{EpochRecord, Evaluation, Event, Row, Summary, TrainOptions, evaluate, read_metrics, train};
 pub use error::{Error, Result};
 pub use network::{Network, Prediction, Stage};

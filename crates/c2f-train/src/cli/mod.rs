@@ -6,6 +6,7 @@ mod eval;
 mod predict;
 mod results;
 mod train;
+mod weights_file;
 
 use std::io::Write;
 
