@@ -219,7 +219,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
 
 /// What a later request can name to get the rest of the very same bytes. A weak tag can't do that.
 fn strong_version(headers: &HeaderMap) -> Option<String> {
-    let tag = header(headers, "ETag").filter(|tag| !tag.starts_with("W/"));
+    let tag = header(headers, "ETag").filter(|tag| tag.starts_with('"'));
     tag.or_else(|| header(headers, "Last-Modified")).map(str::to_owned)
 }
 
