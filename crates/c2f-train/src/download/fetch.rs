@@ -55,7 +55,7 @@ pub fn fetch(remote: &Remote, target: &Path, on_progress: &mut Progress<'_>) -> 
     if remote.digest.is_none() {
         part.truncate()?;
     }
-    let agent = http::agent();
+    let agent = http::agent()?;
     let mut failures: Vec<String> = Vec::new();
     for url in &remote.urls {
         if let Some(failure) = failures.last() {

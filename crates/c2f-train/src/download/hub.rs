@@ -6,6 +6,7 @@ mod name;
 use std::path::PathBuf;
 
 use tracing::{info, warn};
+use ureq::Agent;
 use ureq::http::uri::{PathAndQuery, Uri};
 use ureq::http::{HeaderMap, StatusCode};
 
@@ -99,8 +100,9 @@ impl Hub {
             return cached(&repo, name)
                 .ok_or_else(|| failed(name, self.not_cached(&repo, name, "HF_HUB_OFFLINE is set")));
         }
+        let agent = http::agent()?;
         for file in FILES {
-            match self.metadata(name, file) {
+            match self.metadata(&agent, name, file) {
                 Ok(found) => return self.cached_or_fetched(&repo, name, file, &found, on_progress),
                 Err(Failure::NoFile) => {}
                 Err(Failure::Refused(why)) => return Err(failed(name, why)),
@@ -149,8 +151,7 @@ impl Hub {
 
     /// What the hub says of a file. Its redirects are followed within the hub only: elsewhere the token has no business, and
     /// what is told of the file is told before.
-    fn metadata(&self, name: &Name, file: &str) -> Result<Metadata, Failure> {
-        let agent = http::agent();
+    fn metadata(&self, agent: &Agent, name: &Name, file: &str) -> Result<Metadata, Failure> {
         let mut url = format!("{}/{}/resolve/{}/{file}", self.endpoint, name.repo, name.revision);
         let mut known = HeaderMap::new();
         for _ in 0..=MOST_REDIRECTS {
