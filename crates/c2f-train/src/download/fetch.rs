@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::info;
 use ureq::http::{HeaderMap, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use super::Digest;
 use super::http::{self, header};
@@ -47,6 +47,7 @@ pub struct Remote {
 /// If no address gives the file (what happened at each is told), another process is fetching it, or the folder can't be
 /// written.
 pub fn fetch(remote: &Remote, target: &Path, on_progress: &mut Progress<'_>) -> Result<()> {
+    let agent = http::agent()?;
     let mut part = Part::open(target)?;
     // Another process was faster; what was opened may be what it has renamed.
     if target.exists() {
@@ -55,7 +56,6 @@ pub fn fetch(remote: &Remote, target: &Path, on_progress: &mut Progress<'_>) -> 
     if remote.digest.is_none() {
         part.truncate()?;
     }
-    let agent = http::agent()?;
     let mut failures: Vec<String> = Vec::new();
     for url in &remote.urls {
         if let Some(failure) = failures.last() {
@@ -160,6 +160,8 @@ fn request(
         }
     }
     let response = request.call().map_err(|error| match error {
+        // A server that isn't there now is hardly there a second later.
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => Failure::Refused(http::message(&error)),
         ureq::Error::Timeout(_) => Failure::Broken(http::message(&error)),
         ureq::Error::Io(ref io) if io.kind() != std::io::ErrorKind::ConnectionRefused => {
             Failure::Broken(http::message(&error))
