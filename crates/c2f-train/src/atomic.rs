@@ -6,15 +6,15 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-const PREFIX: &str = ".c2f-";
-const SUFFIX: &str = ".tmp";
+pub const PREFIX: &str = ".c2f-";
+pub const SUFFIX: &str = ".tmp";
 
 /// Replaces the file at `path`: a temporary file beside it, fsync, rename, fsync of the folder.
 ///
 /// # Errors
 /// If the folder doesn't exist, or the disk is full or read-only. The old file is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent(path);
     let io = |source| Error::io(path, source);
     let mut file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
@@ -22,6 +22,15 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;
     sync_folder(folder).map_err(io)
+}
+
+/// Gives a file or folder whose content is on the disk its name, beside where it lies.
+///
+/// # Errors
+/// If it can't be renamed.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|source| Error::io(to, source))?;
+    sync_folder(parent(to)).map_err(|source| Error::io(to, source))
 }
 
 /// Removes the temporary files that killed processes left in `folder`. No other process may be writing there.
@@ -38,6 +47,10 @@ pub fn sweep(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Temporary files are made for their owner alone; results are for whoever may enter the folder.

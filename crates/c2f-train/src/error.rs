@@ -72,6 +72,30 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A file couldn't be fetched.
+    #[error("{} can't be fetched: {}", target.display(), .failures.join("; "))]
+    Download {
+        /// Where it was to be written.
+        target: PathBuf,
+        /// What happened at each address.
+        failures: Vec<String>,
+    },
+    /// Pretrained weights can't be had by their name.
+    #[error("weights {name}: {message}")]
+    Hub {
+        /// The name.
+        name: String,
+        /// What was looked for, where, and how to go on.
+        message: String,
+    },
+    /// An archive can't or mustn't be unpacked.
+    #[error("{}: {message}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The data don't fit the task.
     #[error("data set {name}: {message}")]
     Dataset {
@@ -111,7 +135,7 @@ pub enum Error {
 }
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// Whether the command line or the recipe has to change (exit status 2) rather than that something failed (1).

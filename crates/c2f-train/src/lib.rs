@@ -2,6 +2,7 @@
 
 mod atomic;
 pub mod checkpoint;
+pub mod download;
 pub mod ema;
 mod embed;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod report;
 pub mod schedule;
 
 pub use checkpoint::load_network;
+pub use download::Hub;
 pub use embed::{Embedder, Embeddings, Features};
 pub use engine::{EpochRecord, Evaluation, Event, Row, Summary, TrainOptions, evaluate, read_metrics, train};
 pub use error::{Error, Result};

@@ -32,6 +32,21 @@ pub fn bar(what: &str, length: usize) -> ProgressBar {
     BARS.add(ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned()))
 }
 
+/// A bar for a file that is being fetched; see [`show_bytes`].
+pub fn bytes_bar(what: &str) -> ProgressBar {
+    let template = "{prefix} {bar:32} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    BARS.add(ProgressBar::no_length().with_style(style).with_prefix(what.to_owned()))
+}
+
+/// Moves a bar of [`bytes_bar`].
+pub fn show_bytes(bar: &ProgressBar, done: u64, total: Option<u64>) {
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    bar.set_position(done);
+}
+
 /// stderr, with the bars out of the way while a line is written.
 struct Log;
 

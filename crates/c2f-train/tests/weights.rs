@@ -82,7 +82,7 @@ fn inspect_reads_names_that_nobody_knows_and_refuses_what_is_no_weight_file() {
 
     std::fs::write(&file, "text").unwrap();
     assert!(fail(1, &["weights", "inspect", text(&file)]).contains("odd.safetensors"));
-    assert!(fail(1, &["weights", "inspect", "no/such.pth"]).contains("no/such.pth"));
+    assert!(fail(2, &["weights", "inspect", "no/such.pth"]).contains("no/such.pth"));
     assert!(fail(2, &["weights", "inspect", text(&file), "--backbone", "resnet"]).contains("did you mean"));
 }
 

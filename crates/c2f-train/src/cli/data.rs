@@ -1,11 +1,16 @@
-//! `c2f-train data`: what the loader would see.
+//! `c2f-train data`: data sets as published, and what the loader would see of them.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use c2f_data::Spec;
+use c2f_train::download::{self, Limits, Step};
+use indicatif::ProgressBar;
+use tracing::info;
 
 use super::{print, print_json};
+use crate::progress;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -17,14 +22,64 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Fetch a data set from where it is published and unpack it; says how to name it
+    Fetch {
+        /// aircraft, cars, cub2010, cub2011, dogs, flowers102, food101, inat2017, inat2018, inat2019, inat2021 or pets
+        kind: String,
+        /// The folder that gets a folder with the data set
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 pub fn run(command: &Command) -> Result<()> {
-    let Command::Inspect { spec, json } = command;
+    match command {
+        Command::Inspect { spec, json } => inspect(spec, *json),
+        Command::Fetch { kind, to } => fetch(kind, to),
+    }
+}
+
+fn fetch(kind: &str, parent: &Path) -> Result<()> {
+    let published = download::published(kind)?;
+    info!("{kind} has terms of use: see {}", published.page);
+    let mut shown: Option<(String, ProgressBar)> = None;
+    let fetched = download::fetch_dataset(&published, parent, Limits::default(), &mut |step, done, total| {
+        let what = match step {
+            Step::Fetch(name) => name.to_owned(),
+            Step::Unpack(name) => format!("unpacks {name}"),
+        };
+        if shown.as_ref().is_some_and(|(name, _)| *name != what)
+            && let Some((_, bar)) = shown.take()
+        {
+            bar.finish_and_clear();
+        }
+        let (_, bar) = shown.get_or_insert_with(|| (what.clone(), progress::bytes_bar(&what)));
+        progress::show_bytes(bar, done, total);
+    });
+    if let Some((_, bar)) = shown {
+        bar.finish_and_clear();
+    }
+    let fetched = fetched?;
+    let mut text = String::new();
+    for (name, digest) in &fetched.unverified {
+        writeln!(text, "{name} was taken as it came, since no checksum of it is published; it has the {digest}")?;
+    }
+    writeln!(text, "{}", spec(kind, &fetched.folder))?;
+    print(&text)
+}
+
+/// The text that names a data set.
+fn spec(kind: &str, folder: &Path) -> String {
+    let text = format!("{kind}:{}", folder.display());
+    // Options begin at the last question mark.
+    if text.contains('?') { text + "?" } else { text }
+}
+
+fn inspect(spec: &str, json: bool) -> Result<()> {
     let dataset =
         c2f_data::open(&spec.parse::<Spec>().map_err(c2f_train::Error::from)?).map_err(c2f_train::Error::from)?;
     let inspection = dataset.inspect();
-    if *json {
+    if json {
         return print_json(&inspection);
     }
     let mut text = format!("{}: {} classes\n", inspection.name, inspection.classes.len());

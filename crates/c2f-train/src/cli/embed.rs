@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use c2f_backbone::Extent;
 use c2f_train::{Embedder, Embeddings, Features};
 
+use super::weights_file::weights_file;
 use super::{device, print, usage};
 use crate::progress;
 
@@ -21,9 +22,9 @@ pub struct Args {
     /// Instead of a checkpoint, a backbone with pretrained weights: the means of its feature maps
     #[arg(long, value_name = "NAME", requires = "weights")]
     backbone: Option<String>,
-    /// The backbone's weights, .safetensors or .pth
-    #[arg(long, value_name = "FILE", requires = "backbone")]
-    weights: Option<PathBuf>,
+    /// The backbone's weights: a .safetensors or .pth file, or the name of some on the Hugging Face hub
+    #[arg(long, value_name = "FILE|NAME", requires = "backbone")]
+    weights: Option<String>,
     /// The backbone's endpoint [default: its last]
     #[arg(long, value_name = "NAME", requires = "backbone")]
     endpoint: Option<String>,
@@ -99,5 +100,5 @@ fn embedder(args: &Args) -> Result<Embedder> {
     };
     let extent = Extent { endpoint: args.endpoint.clone(), freeze: None };
     let size = args.image_size.map(|size| size as usize);
-    Ok(Embedder::from_backbone(backbone, weights, &extent, size, &device)?)
+    Ok(Embedder::from_backbone(backbone, &weights_file(weights)?, &extent, size, &device)?)
 }

@@ -8,6 +8,7 @@ mod predict;
 mod results;
 mod train;
 mod weights;
+mod weights_file;
 
 use std::io::Write;
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use c2f_train::{Recipe, TrainOptions};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::weights_file::weights_file;
 use super::{device, results, usage};
 use crate::progress::TrainProgress;
 
@@ -20,8 +21,8 @@ pub struct Args {
     /// The data set, `kind:path`, such as `folder:pictures` or `cub2010:DIR?classes=30`
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
-    /// Pretrained weights of the backbone, .safetensors or .pth
-    #[arg(long, value_name = "FILE")]
+    /// Pretrained weights of the backbone: a .safetensors or .pth file, or the name of some on the Hugging Face hub
+    #[arg(long, value_name = "FILE|NAME")]
     weights: Option<String>,
     /// Change a field of the recipe by its dotted name; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
@@ -63,7 +64,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 
 fn new_run(args: &Args) -> Result<(Recipe, PathBuf)> {
     let named = args.recipe.as_deref().unwrap_or(if args.data.is_some() { "default" } else { "quickstart" });
-    let recipe = with_settings(Recipe::load(named)?, args)?;
+    let mut recipe = with_settings(Recipe::load(named)?, args)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => next_folder(Path::new("runs"), &run_name(args, &recipe)),
@@ -74,6 +75,7 @@ fn new_run(args: &Args) -> Result<(Recipe, PathBuf)> {
             output.display()
         )));
     }
+    find_weights(&mut recipe)?;
     Ok((recipe, output))
 }
 
@@ -90,7 +92,7 @@ fn resumed_run(args: &Args) -> Result<(Recipe, PathBuf)> {
         Some(name) => Recipe::load(name)?,
         None => recipe.clone(),
     };
-    let asked = with_settings(asked, args)?;
+    let mut asked = with_settings(asked, args)?;
     let changed = recipe.differences(&asked);
     if !changed.is_empty() {
         return Err(usage(format!(
@@ -99,17 +101,26 @@ fn resumed_run(args: &Args) -> Result<(Recipe, PathBuf)> {
             changed.join(", ")
         )));
     }
+    // The run's own may be gone: its checkpoint has what they became.
+    if args.weights.is_some() {
+        find_weights(&mut asked)?;
+    }
     Ok((asked, output))
+}
+
+/// Puts the file of the pretrained weights in the place of their name.
+fn find_weights(recipe: &mut Recipe) -> Result<()> {
+    if let Some(weights) = &recipe.weights {
+        let file = weights_file(weights)?.into_os_string().into_string();
+        let file = file.map_err(|file| usage(format!("{}: a recipe's paths have to be UTF-8", file.display())))?;
+        recipe.weights = Some(file);
+    }
+    Ok(())
 }
 
 /// The recipe with what the command line changes in it.
 fn with_settings(mut recipe: Recipe, args: &Args) -> Result<Recipe> {
-    if let Some(weights) = &args.weights {
-        if !Path::new(weights).is_file() {
-            return Err(usage(format!("--weights {weights}: there is no such file")));
-        }
-        recipe.weights = Some(weights.clone());
-    }
+    recipe.weights = args.weights.clone().or(recipe.weights);
     recipe.data = args.data.clone().or(recipe.data);
     recipe.seed = args.seed.unwrap_or(recipe.seed);
     for assignment in &args.set {

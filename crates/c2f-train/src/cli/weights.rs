@@ -1,21 +1,23 @@
 //! `c2f-train weights`: what is in a weight file.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use c2f_backbone::{Inspection, LoadReport, inspect_weights};
 use c2f_train::Error;
 use serde_json::{Value, json};
 
+use super::weights_file::weights_file;
 use super::{print, print_json};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// The tensors of a weight file, whose names they are, and which backbones they fit
     Inspect {
-        /// A .safetensors file, or a .pth file of PyTorch
-        file: PathBuf,
+        /// A .safetensors or .pth file, or the name of one on the Hugging Face hub
+        #[arg(value_name = "FILE|NAME")]
+        file: String,
         /// Compare with this backbone
         #[arg(long, value_name = "NAME")]
         backbone: Option<String>,
@@ -27,6 +29,7 @@ pub enum Command {
 
 pub fn run(command: &Command) -> Result<()> {
     let Command::Inspect { file, backbone, json } = command;
+    let file = &weights_file(file)?;
     let inspection = inspect_weights(file, backbone.as_deref()).map_err(Error::from)?;
     if *json { print_json(&to_json(&inspection)) } else { print(&table(file, &inspection, backbone.as_deref())?) }
 }

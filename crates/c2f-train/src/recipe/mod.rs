@@ -41,7 +41,7 @@ pub struct Recipe {
     /// The data set, as `kind:path` (see [`c2f_data::Spec`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// File of pretrained backbone weights.
+    /// File of pretrained backbone weights; on the command line also a name on the Hugging Face hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// Which part of the backbone is used, and which part of that is trained.
