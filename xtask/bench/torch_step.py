@@ -24,7 +24,7 @@ METHODS = {"baseline": Baseline, "coarse2fine": Coarse2Fine}
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backbone", required=True, choices=["resnet50", "tf_efficientnet_lite0"])
+    parser.add_argument("--backbone", required=True, help="timm's or torchvision's name")
     parser.add_argument("--method", required=True, choices=METHODS)
     parser.add_argument("--mode", required=True, choices=["train", "infer"])
     parser.add_argument("--image-size", type=int, default=224)

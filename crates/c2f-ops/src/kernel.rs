@@ -98,6 +98,30 @@ pub(crate) fn split_mut<T>(mut slice: &mut [T], lengths: impl Iterator<Item = us
     parts
 }
 
+/// The sum of each column of rows of `width` values, from partial sums over rows that are cut by size alone.
+pub(crate) fn column_sums<T: Float>(values: &[T], width: usize) -> Vec<T> {
+    let parts: Vec<Vec<T>> = values
+        .par_chunks(rows_per_task(width) * width)
+        .map(|rows| {
+            let mut sums = vec![T::zero(); width];
+            vectorize(
+                #[inline(always)]
+                || {
+                    for row in rows.chunks_exact(width) {
+                        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+                    }
+                },
+            );
+            sums
+        })
+        .collect();
+    let mut total = vec![T::zero(); width];
+    for sums in &parts {
+        total.iter_mut().zip(sums).for_each(|(total, &sum)| *total += sum);
+    }
+    total
+}
+
 /// Rows of `width` values that make a task.
 pub(crate) fn rows_per_task(width: usize) -> usize {
     (TASK / width.max(1)).max(1)

@@ -23,7 +23,7 @@ mod softmax;
 
 pub use activation::{relu, relu6};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
-pub use conv::{Conv2dConfig, Padding, conv2d};
+pub use conv::{Conv2dConfig, Padding, conv2d, linear};
 pub use error::{Error, Result};
 pub use format::Format;
 pub use gelu::gelu;

@@ -1,8 +1,9 @@
-//! GELU, softmax, layer normalisation and attention.
+//! GELU, softmax, layer normalisation, attention and fully connected layers.
 
 mod common;
 
-use c2f_ops::{Result, gelu, layer_norm, scaled_dot_product_attention, softmax};
+use c2f_ops::nn::{Init, Linear, Params, Pass};
+use c2f_ops::{Result, gelu, layer_norm, linear, scaled_dot_product_attention, softmax};
 use candle_core::{DType, Device, Tensor};
 use common::{assert_close, bits, check_gradient, fixture, random, sum_gradients, values};
 
@@ -41,6 +42,33 @@ fn gradients_match_differences() {
     check_gradient(&[random((37, 3), 1)], |t| layer_norm(&t[0].t()?, &layer[1], &layer[2], 1e-3), 1e-6);
     let heads = [random((2, 3, 4), 1), random((2, 5, 4), 2), random((2, 5, 3), 3)];
     check_gradient(&heads, |t| scaled_dot_product_attention(&t[0], &t[1], &t[2]), 1e-6);
+}
+
+#[test]
+fn a_linear_layer_is_a_product_of_rows_whatever_their_axes() {
+    let (weight, bias) = (random((7, 5), 2), random(7, 3));
+    for shape in [vec![6, 5], vec![2, 3, 5], vec![2, 1, 3, 5]] {
+        let x = random(shape.clone(), 1);
+        let expected = x.reshape((6, 5)).unwrap().matmul(&weight.t().unwrap()).unwrap();
+        let plain = linear(&x, &weight, None).unwrap();
+        assert_eq!(plain.dims(), [&shape[..shape.len() - 1], &[7]].concat());
+        assert_close("product", &plain.reshape((6, 7)).unwrap(), &expected, 1e-12);
+        check_gradient(&[x.clone(), weight.clone()], |t| linear(&t[0], &t[1], None), 1e-6);
+        check_gradient(&[x, weight.clone(), bias.clone()], |t| linear(&t[0], &t[1], Some(&t[2])), 1e-6);
+    }
+    let error = linear(&random((2, 3, 4), 1), &weight, None).unwrap_err();
+    assert!(error.to_string().contains("(.., 5)"), "{error}");
+}
+
+#[test]
+fn a_scaled_linear_layer_scales_its_outputs() {
+    let params = Params::new(&Device::Cpu, DType::F64, 1);
+    let layer = Linear::new(&params, 5, 7, true, Init::TORCH).unwrap();
+    params.get("bias").unwrap().var.set(&random(7, 4)).unwrap();
+    let (x, scale) = (random((2, 3, 5), 1), random(7, 3));
+    let expected = layer.forward(&x, &Pass::train()).unwrap().broadcast_mul(&scale).unwrap();
+    assert_close("scaled", &layer.forward_scaled(&x, &scale, &Pass::train()).unwrap(), &expected, 1e-12);
+    check_gradient(&[x, scale], |t| layer.forward_scaled(&t[0], &t[1], &Pass::train()), 1e-6);
 }
 
 #[test]

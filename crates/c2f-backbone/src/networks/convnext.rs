@@ -110,8 +110,8 @@ impl Block {
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let y = self.norm.forward(&on_native(x, |x| Ok(self.depthwise.forward(x, pass)?))?, pass)?;
-        let y = self.project.forward(&gelu(&self.expand.forward(&y, pass)?)?, pass)?;
-        Ok((x + y.broadcast_mul(&pass.weight(&self.gamma))?)?)
+        let y = gelu(&self.expand.forward(&y, pass)?)?;
+        Ok((x + self.project.forward_scaled(&y, &pass.weight(&self.gamma), pass)?)?)
     }
 }
 

@@ -13,7 +13,7 @@ mod source;
 use candle_core::Tensor;
 
 use crate::simd::Float;
-use crate::{Format, Result, cost};
+use crate::{Error, Format, Result, cost};
 pub(crate) use geometry::Geometry;
 pub(crate) use source::{GradientReading, Reading, Source};
 
@@ -102,29 +102,60 @@ pub fn conv2d(
 ) -> Result<Tensor> {
     let geometry = Geometry::new(format.dims(x)?, weight, bias, config)?;
     cost::report(geometry.multiply_adds());
-    let y = if x.device().is_cpu() {
+    if x.device().is_cpu() {
         // The kernels are written for channels-last.
         let last = match format {
             Format::ChannelsFirst => &Format::ChannelsLast.from_nchw(x)?,
             Format::ChannelsLast => x,
         };
-        let y = op::conv2d(last, weight, geometry)?;
-        match format {
-            Format::ChannelsFirst => Format::ChannelsLast.to_nchw(&y)?,
-            Format::ChannelsLast => y,
-        }
-    } else {
-        format.from_nchw(&composed::conv2d(&format.to_nchw(x)?, weight, &geometry)?)?
+        let y = op::conv2d(last, weight, bias, geometry)?;
+        return match format {
+            Format::ChannelsFirst => Format::ChannelsLast.to_nchw(&y),
+            Format::ChannelsLast => Ok(y),
+        };
+    }
+    let y = composed::conv2d(&format.to_nchw(x)?, weight, &geometry)?;
+    let y = match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+        None => y,
     };
-    match (bias, format) {
-        (None, _) => Ok(y),
-        (Some(bias), Format::ChannelsLast) => Ok(y.broadcast_add(bias)?),
-        (Some(bias), Format::ChannelsFirst) => Ok(y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?),
+    format.from_nchw(&y)
+}
+
+/// `y = x W^T + b` of `x` (.., in), the weight being (out, in) as in PyTorch, and the bias (out).
+///
+/// # Errors
+/// If the last dimension of `x` isn't `in`, or candle fails.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (outputs, inputs) = weight.dims2()?;
+    let mut dims = x.dims().to_vec();
+    let Some(last) = dims.last_mut().filter(|last| **last == inputs) else {
+        return Err(Error::Shape { op: "linear", what: "input", got: dims, expected: format!("(.., {inputs})") });
+    };
+    *last = outputs;
+    if let (true, &[_, .., tokens, _]) = (x.device().is_cpu(), x.dims()) {
+        // Tokens are the pixels of maps with one row: each product is a 1x1 convolution.
+        let maps = x.reshape(((), 1, tokens, inputs))?;
+        let y = conv2d(
+            &maps,
+            &weight.reshape((outputs, inputs, 1, 1))?,
+            bias,
+            &Conv2dConfig::default(),
+            Format::ChannelsLast,
+        )?;
+        return Ok(y.reshape(dims)?);
+    }
+    let rows = x.reshape(((), inputs))?;
+    cost::report(rows.elem_count() * outputs);
+    let y = rows.matmul(&weight.t()?)?.reshape(dims)?;
+    match bias {
+        Some(bias) => Ok(y.broadcast_add(bias)?),
+        None => Ok(y),
     }
 }
 
 /// Both gradients of a convolution.
-pub(crate) struct Gradients<T, R> {
+struct Gradients<T, R> {
     /// (B, H, W, I)
     pub input: Vec<T>,
     /// (O, I / groups, kh, kw)
@@ -145,7 +176,7 @@ pub(crate) fn output<T: Float, R: Send>(
 }
 
 /// Gradient of the input, (B, H, W, I), from that of the output.
-pub(crate) fn input_gradient<T: Float, R: Send>(
+fn input_gradient<T: Float, R: Send>(
     g: &Geometry,
     dy: &Source<T>,
     weight: &[T],
@@ -159,7 +190,7 @@ pub(crate) fn input_gradient<T: Float, R: Send>(
 }
 
 /// Gradient of the weight, (O, I / groups, kh, kw), from the input and the output's gradient.
-pub(crate) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
+fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source<T>) -> Vec<T> {
     if g.is_depthwise() {
         depthwise::gradients(g, x, dy, None, |_, _| ()).weight
     } else {
@@ -169,7 +200,7 @@ pub(crate) fn weight_gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Source
 
 /// Both gradients, from the input, the output's gradient and the weight; `finish` is called with the blocks of the
 /// input's.
-pub(crate) fn gradients<T: Float, R: Send>(
+fn gradients<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     dy: &Source<T>,
@@ -183,4 +214,25 @@ pub(crate) fn gradients<T: Float, R: Send>(
         let (input, finished) = dense::input_gradient(g, dy, weight, finish);
         Gradients { input, weight: dense::weight_gradient(g, x, dy), finished }
     })
+}
+
+/// Those of both gradients that are wanted, (input, weight), from the input, the output's gradient and the weight; the
+/// input's with what `finish` answered for its blocks.
+pub(crate) fn wanted_gradients<T: Float, R: Send>(
+    g: &Geometry,
+    x: &Source<T>,
+    dy: &Source<T>,
+    weight: &[T],
+    wanted: (bool, bool),
+    finish: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> (Option<(Vec<T>, Vec<R>)>, Option<Vec<T>>) {
+    match wanted {
+        (true, true) => {
+            let both = gradients(g, x, dy, weight, finish);
+            (Some((both.input, both.finished)), Some(both.weight))
+        }
+        (true, false) => (Some(input_gradient(g, dy, weight, finish)), None),
+        (false, true) => (None, Some(weight_gradient(g, x, dy))),
+        (false, false) => (None, None),
+    }
 }

@@ -1,72 +1,106 @@
 //! The kernels as candle operations on channels-last tensors.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::geometry::Geometry;
 use super::source::Source;
-use super::{input_gradient, output, weight_gradient};
-use crate::kernel::{dtype, slice, with_float};
-use crate::simd::Float;
+use super::{output, wanted_gradients};
+use crate::kernel::{column_sums, dtype, read, slice, with_float};
+use crate::simd::{Float, vectorize};
 
-/// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O) on the CPU.
-pub(super) fn conv2d(x: &Tensor, weight: &Tensor, geometry: Geometry) -> Result<Tensor> {
-    x.contiguous()?.apply_op2(&weight.contiguous()?, Conv2d { geometry, result: Quantity::Output })
+const NAME: &str = "conv2d";
+
+/// (B, H, W, I) * (O, I / groups, kh, kw) + (O) -> (B, H', W', O) on the CPU.
+pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Tensor> {
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    match bias {
+        None => x.apply_op2(&weight, Conv2d(geometry)),
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Conv2d(geometry)),
+    }
 }
 
-/// One of the three kernels of a convolution.
-#[derive(Clone, Copy)]
-struct Conv2d {
-    geometry: Geometry,
-    result: Quantity,
-}
-
-#[derive(Clone, Copy)]
-enum Quantity {
-    /// From input and weight.
-    Output,
-    /// Gradient, from the output's gradient and the weight.
-    Input,
-    /// Gradient, from the input and the output's gradient.
-    Weight,
-}
+struct Conv2d(Geometry);
 
 impl Conv2d {
-    fn run<T: Float>(&self, a: &[T], b: &[T]) -> Vec<T> {
-        let g = &self.geometry;
-        match self.result {
-            Quantity::Output => output(g, &Source::Plain(a), b, |_, _| ()).0,
-            Quantity::Input => input_gradient(g, &Source::Plain(a), b, |_, _| ()).0,
-            Quantity::Weight => weight_gradient(g, &Source::Plain(a), &Source::Plain(b)),
-        }
+    fn forward<T: Float>(&self, x: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
+        let g = &self.0;
+        let (y, _) = output(g, &Source::Plain(x), weight, |_, block: &mut [T]| {
+            let Some(bias) = bias else { return };
+            vectorize(
+                #[inline(always)]
+                || {
+                    for pixel in block.chunks_exact_mut(bias.len()) {
+                        pixel.iter_mut().zip(bias).for_each(|(y, &bias)| *y += bias);
+                    }
+                },
+            );
+        });
+        crate::kernel::output(y, (g.batch, g.rows.output, g.columns.output, g.c_out))
     }
 
-    fn shape(&self) -> Shape {
-        let g = &self.geometry;
-        match self.result {
-            Quantity::Output => (g.batch, g.rows.output, g.columns.output, g.c_out).into(),
-            Quantity::Input => (g.batch, g.rows.input, g.columns.input, g.c_in).into(),
-            Quantity::Weight => (g.c_out, g.c_in / g.groups, g.kernel.0, g.kernel.1).into(),
-        }
+    /// The gradients of the input and of the weight.
+    fn backward(&self, x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let wanted = (x.track_op(), weight.track_op());
+        with_float!(NAME, x.dtype(), T => {
+            let (dx, dw) = read(NAME, [x, weight, dy], |[x, weight, dy]: [&[T]; 3]| {
+                wanted_gradients(&self.0, &Source::Plain(x), &Source::Plain(dy), weight, wanted, |_, _| ())
+            })?;
+            let tensor = |values: Vec<T>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+            let dx = dx.map(|(dx, _)| tensor(dx, x)).transpose()?;
+            Ok((dx, dw.map(|dw| tensor(dw, weight)).transpose()?))
+        })
     }
 }
 
 impl CustomOp2 for Conv2d {
     fn name(&self) -> &'static str {
-        "conv2d"
+        NAME
     }
 
-    fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_float!("conv2d", dtype(a), T => {
-            let values = self.run::<T>(slice("conv2d", a, la)?, slice("conv2d", b, lb)?);
-            Ok(crate::kernel::output(values, self.shape()))
-        })
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_float!(NAME, dtype(x), T => Ok(self.forward::<T>(slice(NAME, x, lx)?, slice(NAME, weight, lw)?, None)))
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let gradient = |wanted: &Tensor, a: &Tensor, b: &Tensor, result| {
-            wanted.track_op().then(|| a.apply_op2_no_bwd(b, &Self { result, ..*self })).transpose()
-        };
-        Ok((gradient(x, &dy, weight, Quantity::Input)?, gradient(weight, x, &dy, Quantity::Weight)?))
+        self.backward(x, weight, dy)
+    }
+}
+
+impl CustomOp3 for Conv2d {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        with_float!(NAME, dtype(x), T => {
+            let (weight, bias) = (slice(NAME, weight, lw)?, slice(NAME, bias, lb)?);
+            Ok(self.forward::<T>(slice(NAME, x, lx)?, weight, Some(bias)))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, dw) = self.backward(x, weight, dy)?;
+        let db = bias.track_op().then(|| {
+            with_float!(NAME, dy.dtype(), T => {
+                let sums = read(NAME, [dy], |[dy]: [&[T]; 1]| column_sums(dy, self.0.c_out))?;
+                Tensor::from_vec(sums, bias.shape(), bias.device())
+            })
+        });
+        Ok((dx, dw, db.transpose()?))
     }
 }

@@ -207,15 +207,9 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
             let rows = values[first..first + block.len()].chunks(step).zip(block.chunks(step));
             Some(rows.map(|(x, gradient)| part_sums(x, gradient, reading)).collect::<Vec<_>>())
         };
-        let (dx, dw) = read("conv2d", [weight], |[w]: [&[T]; 1]| match (x.track_op(), weight.track_op()) {
-            (true, true) => {
-                let both = conv::gradients(g, &source, &dy, w, finish);
-                (Some((both.input, both.finished)), Some(both.weight))
-            }
-            (true, false) => (Some(conv::input_gradient(g, &dy, w, finish)), None),
-            (false, true) => (None, Some(conv::weight_gradient(g, &source, &dy))),
-            (false, false) => (None, None),
-        })?;
+        let wanted = (x.track_op(), weight.track_op());
+        let (dx, dw) =
+            read("conv2d", [weight], |[w]: [&[T]; 1]| conv::wanted_gradients(g, &source, &dy, w, wanted, finish))?;
         if let Some((dx, sums)) = dx {
             self.x.add_gradient(Arc::new(dx));
             // All or none.

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::{Init, Params, Pass};
-use crate::{Error, Result, cost};
+use crate::{Result, linear};
 
 /// y = x W^T + b, the weight being (out, in) as in PyTorch.
 #[derive(Clone, Debug)]
@@ -28,19 +28,17 @@ impl Linear {
     /// # Errors
     /// If the last dimension of `x` isn't `in`.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (outputs, inputs) = self.weight.dims2()?;
-        let mut dims = x.dims().to_vec();
-        let Some(last) = dims.last_mut().filter(|last| **last == inputs) else {
-            let expected = format!("(.., {inputs})");
-            return Err(Error::Shape { op: "linear", what: "input", got: dims, expected });
-        };
-        *last = outputs;
-        let rows = x.reshape(((), inputs))?;
-        cost::report(rows.elem_count() * outputs);
-        let y = rows.matmul(&pass.weight(&self.weight).t()?)?.reshape(dims)?;
-        match &self.bias {
-            Some(bias) => Ok(y.broadcast_add(&pass.weight(bias))?),
-            None => Ok(y),
-        }
+        linear(x, &pass.weight(&self.weight), self.bias.as_ref().map(|bias| pass.weight(bias)).as_ref())
+    }
+
+    /// [`forward`](Self::forward) with every output multiplied by its value in `scale` (out), which costs the weights a
+    /// product instead of every output.
+    ///
+    /// # Errors
+    /// As there, or if `scale` has another shape.
+    pub fn forward_scaled(&self, x: &Tensor, scale: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let weight = pass.weight(&self.weight).broadcast_mul(&scale.reshape(((), 1))?)?;
+        let bias = self.bias.as_ref().map(|bias| pass.weight(bias) * scale).transpose()?;
+        linear(x, &weight, bias.as_ref())
     }
 }

@@ -150,7 +150,7 @@ fn write_next(text: &mut String, spec: &Spec, run: &Path) -> Result<()> {
     writeln!(text, "\nnext, for example")?;
     writeln!(text, "  {program} eval --checkpoint {checkpoint} --data {}", quoted(&spec.to_string()))?;
     writeln!(text, "  {program} predict --checkpoint {checkpoint} --overlay seen PICTURE.jpg")?;
-    writeln!(text, "  {program} train --data folder:PICTURES --weights tf_efficientnet_lite0.safetensors")?;
+    writeln!(text, "  {program} train --data folder:PICTURES --weights tf_efficientnet_lite0.in1k")?;
     Ok(())
 }
 
