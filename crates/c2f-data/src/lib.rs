@@ -6,15 +6,16 @@ mod error;
 mod formats;
 mod inspect;
 mod loader;
+mod mat;
 mod random;
 mod spec;
 pub mod synthetic;
 pub mod transform;
 
-pub use dataset::{Dataset, Sample, Source, open};
+pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
 pub use inspect::{Inspection, SplitInspection};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
-pub use spec::{Kind, Spec};
+pub use spec::{Kind, Level, Spec, TrainOn};
 pub use transform::{ColorJitter, EvalTransform, TrainTransform, Transform, Views};

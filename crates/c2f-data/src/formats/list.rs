@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::classes::sorted;
+use super::csv::fields;
 use super::files::read_text;
+use super::pictures::Pictures;
 use super::split::stratified;
-use crate::{Dataset, Error, Kind, Result, Sample, Source};
+use crate::{Dataset, Error, Kind, Result, Sample};
 
 /// One line of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,17 +25,13 @@ pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
     let rows = parse(list, &text)?;
     let folder = list.parent().unwrap_or(Path::new(""));
-    let classes = sorted_classes(&rows);
+    let classes = sorted(rows.iter().map(|row| row.class.clone()));
     let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let mut pictures = Pictures::new(folder, folder);
     let mut samples = Vec::with_capacity(rows.len());
     for row in &rows {
-        let path = folder.join(&row.file);
-        if !path.is_file() {
-            let message = format!("{}: no such file, expected the picture that the list names", path.display());
-            return Err(Error::line(list, row.line, message));
-        }
-        let label = labels[row.class.as_str()];
-        samples.push(Sample { file: row.file.clone(), label, source: Source::File(path) });
+        let sample = pictures.sample(&row.file, labels[row.class.as_str()]);
+        samples.push(sample.map_err(|message| Error::line(list, row.line, message))?);
     }
     let splits = if rows.iter().all(|r| r.split.is_none()) {
         stratified(list, &classes, samples, seed)?
@@ -43,7 +42,7 @@ pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
         }
         splits
     };
-    Ok(Dataset { name: super::name(Kind::List, list), classes, splits })
+    Ok(super::dataset(Kind::List, list, classes, splits))
 }
 
 /// Which column holds what.
@@ -66,13 +65,9 @@ impl Columns {
 fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
     let mut columns: Option<Columns> = None;
     let mut rows = Vec::new();
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    for (index, text) in text.lines().enumerate() {
-        let line = index as u64 + 1;
+    // Tabs at the ends of a line are empty fields, so lines aren't trimmed.
+    for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let error = |message: String| Error::line(list, line, message);
-        if text.trim().is_empty() {
-            continue;
-        }
         let fields = fields(text).ok_or_else(|| error("a quote is not closed".to_owned()))?;
         if columns.is_none() {
             columns = header(&fields);
@@ -96,38 +91,12 @@ fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
             None => None,
             Some(column) => Some(split_name(&field(column, "split")?).map_err(error)?),
         };
-        if let Some(earlier) = lines.insert(file.clone(), line) {
-            return Err(error(format!("`{file}` is already in line {earlier}, expected each picture once")));
-        }
         rows.push(Row { line, file, class, split });
     }
     if rows.is_empty() {
         return Err(Error::layout(list, "names no picture, expected `file,label` or `file,label,split` in each line"));
     }
     Ok(rows)
-}
-
-/// The fields of one line, separated by tabs if there are any and by commas if not; quotes as in CSV. `None` if a
-/// quote is not closed.
-fn fields(line: &str) -> Option<Vec<String>> {
-    let separator = if line.contains('\t') { '\t' } else { ',' };
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        let field = fields.last_mut()?;
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                field.push('"');
-            }
-            '"' if quoted => quoted = false,
-            '"' if field.trim().is_empty() => quoted = true,
-            c if c == separator && !quoted => fields.push(String::new()),
-            c => field.push(c),
-        }
-    }
-    (!quoted).then(|| fields.iter().map(|f| f.trim().to_owned()).collect())
 }
 
 /// The columns that a header names, if the line is one.
@@ -147,16 +116,6 @@ fn split_name(text: &str) -> std::result::Result<String, String> {
         name @ ("train" | "val" | "test") => Ok(name.to_owned()),
         _ => Err(format!("unknown split `{text}`, expected `train`, `val` or `test`")),
     }
-}
-
-fn sorted_classes(rows: &[Row]) -> Vec<String> {
-    let mut classes: Vec<String> = rows.iter().map(|r| r.class.clone()).collect();
-    classes.sort();
-    classes.dedup();
-    if classes.iter().all(|c| c.parse::<u64>().is_ok()) {
-        classes.sort_by_key(|c| c.parse::<u64>().ok());
-    }
-    classes
 }
 
 #[cfg(test)]
@@ -191,7 +150,6 @@ mod tests {
     #[test]
     fn names_the_line_that_is_wrong() {
         for (text, line, what) in [
-            ("a.jpg,Crow\n\na.jpg,Crow\n", 3, "already in line 1"),
             ("a.jpg,Crow\nb.jpg,\n", 2, "the label is empty"),
             ("file,label\n,Crow\n", 2, "the file is empty"),
             ("a.jpg\n", 1, "the label is missing"),
@@ -206,13 +164,6 @@ mod tests {
         }
         assert!(error("").contains("names no picture"));
         assert!(error("file,label\n").contains("names no picture"));
-    }
-
-    #[test]
-    fn whole_numbers_are_sorted_by_value() {
-        let classes = |text| sorted_classes(&parse(Path::new("list.csv"), text).unwrap());
-        assert_eq!(classes("a,10\nb,9\nc,10\n"), ["9", "10"]);
-        assert_eq!(classes("a,10\nb,9\nc,x\n"), ["10", "9", "x"]);
     }
 
     proptest! {
