@@ -10,37 +10,41 @@ use super::pictures::Pictures;
 use super::split::stratified;
 use crate::{Dataset, Error, Kind, Result, Sample};
 
+/// What a list holds. There may be millions of rows, so that each class and split is held once.
+struct List {
+    rows: Vec<Row>,
+    /// The names of the classes, in the order in which they first occur.
+    classes: Vec<String>,
+}
+
 /// One line of a list.
-#[derive(Debug, PartialEq, Eq)]
 struct Row {
     line: u64,
     file: String,
-    class: String,
-    split: Option<String>,
+    /// Index into [`List::classes`].
+    class: usize,
+    split: Option<&'static str>,
 }
 
 /// Reads a list. Files are relative to the list's folder; the label is the class's name. Classes are sorted by name,
 /// or by value if all are whole numbers. Without a column for the split, each class is split by `seed`.
 pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
-    let rows = parse(list, &text)?;
+    let List { rows, classes: found } = parse(list, &text)?;
+    drop(text);
     let folder = list.parent().unwrap_or(Path::new(""));
-    let classes = sorted(rows.iter().map(|row| row.class.clone()));
+    let classes = sorted(found.clone());
     let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let labels: Vec<usize> = found.iter().map(|class| labels[class.as_str()]).collect();
     let mut pictures = Pictures::new(folder, folder);
-    let mut samples = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let sample = pictures.sample(&row.file, labels[row.class.as_str()]);
-        samples.push(sample.map_err(|message| Error::line(list, row.line, message))?);
+    let mut splits: BTreeMap<Option<&str>, Vec<Sample>> = BTreeMap::new();
+    for Row { line, file, class, split } in rows {
+        let sample = pictures.sample(&file, labels[class]).map_err(|message| Error::line(list, line, message))?;
+        splits.entry(split).or_default().push(sample);
     }
-    let splits = if rows.iter().all(|r| r.split.is_none()) {
-        stratified(list, &classes, samples, seed)?
-    } else {
-        let mut splits: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-        for (row, sample) in rows.iter().zip(samples) {
-            splits.entry(row.split.clone().unwrap_or_default()).or_default().push(sample);
-        }
-        splits
+    let splits = match splits.remove(&None) {
+        Some(samples) => stratified(list, &classes, samples, seed)?,
+        None => splits.into_iter().map(|(split, samples)| (split.unwrap_or_default().to_owned(), samples)).collect(),
     };
     Ok(super::dataset(Kind::List, list, classes, splits))
 }
@@ -62,9 +66,10 @@ impl Columns {
     }
 }
 
-fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
+fn parse(list: &Path, text: &str) -> Result<List> {
     let mut columns: Option<Columns> = None;
     let mut rows = Vec::new();
+    let mut classes: HashMap<String, usize> = HashMap::new();
     // Tabs at the ends of a line are empty fields, so lines aren't trimmed.
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let error = |message: String| Error::line(list, line, message);
@@ -91,12 +96,16 @@ fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
             None => None,
             Some(column) => Some(split_name(&field(column, "split")?).map_err(error)?),
         };
+        let next = classes.len();
+        let class = *classes.entry(class).or_insert(next);
         rows.push(Row { line, file, class, split });
     }
     if rows.is_empty() {
         return Err(Error::layout(list, "names no picture, expected `file,label` or `file,label,split` in each line"));
     }
-    Ok(rows)
+    let mut classes: Vec<(usize, String)> = classes.into_iter().map(|(name, index)| (index, name)).collect();
+    classes.sort_unstable();
+    Ok(List { rows, classes: classes.into_iter().map(|(_, name)| name).collect() })
 }
 
 /// The columns that a header names, if the line is one.
@@ -110,10 +119,12 @@ fn header(fields: &[String]) -> Option<Columns> {
     })
 }
 
-fn split_name(text: &str) -> std::result::Result<String, String> {
+/// The name by which this crate calls a split.
+pub(crate) fn split_name(text: &str) -> Result<&'static str, String> {
     match text.to_ascii_lowercase().as_str() {
-        "valid" | "validation" => Ok("val".to_owned()),
-        name @ ("train" | "val" | "test") => Ok(name.to_owned()),
+        "train" => Ok("train"),
+        "val" | "valid" | "validation" => Ok("val"),
+        "test" => Ok("test"),
         _ => Err(format!("unknown split `{text}`, expected `train`, `val` or `test`")),
     }
 }
@@ -124,12 +135,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn rows(text: &str) -> Vec<(String, String, Option<String>)> {
-        let rows = parse(Path::new("list.csv"), text).unwrap();
-        rows.into_iter().map(|r| (r.file, r.class, r.split)).collect()
+        let List { rows, classes } = parse(Path::new("list.csv"), text).unwrap();
+        rows.into_iter().map(|r| (r.file, classes[r.class].clone(), r.split.map(str::to_owned))).collect()
     }
 
     fn error(text: &str) -> String {
-        parse(Path::new("list.csv"), text).unwrap_err().to_string()
+        parse(Path::new("list.csv"), text).err().unwrap().to_string()
     }
 
     fn row(file: &str, class: &str, split: Option<&str>) -> (String, String, Option<String>) {
