@@ -10,7 +10,7 @@ use crate::formats;
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Kind, Result, Spec};
+use crate::{Error, Kind, ParquetFile, Result, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -59,6 +59,13 @@ pub enum Source {
     File {
         /// The folder.
         root: Arc<Path>,
+    },
+    /// A row of a Parquet file, read anew each time it is asked for.
+    Parquet {
+        /// The file, whose footer all its pictures share.
+        file: Arc<ParquetFile>,
+        /// The row, counted from 0.
+        row: u64,
     },
     /// A scene of the synthetic data set, drawn anew each time it is asked for.
     Synthetic {
@@ -128,6 +135,7 @@ pub fn open(spec: &Spec) -> Result<Dataset> {
         Kind::Food101 => formats::food101::open(path()?)?,
         Kind::Folder => formats::folder::open(path()?, seed)?,
         Kind::List => formats::list::open(path()?, seed)?,
+        Kind::Parquet => formats::parquet::open(path()?, seed)?,
         Kind::Synthetic => formats::synthetic::open(spec)?,
     };
     if spec.train == Some(TrainOn::TrainVal) {

@@ -24,6 +24,10 @@ const MAX_BYTES: u64 = 512 << 20;
 pub fn decode(sample: &Sample) -> Result<RgbImage> {
     match &sample.source {
         Source::File { root } => decode_file(&root.join(&*sample.file)),
+        Source::Parquet { file, row } => decode_bytes(&file.picture(*row)?).map_err(|message| Error::Picture {
+            path: file.path().to_owned(),
+            message: format!("row {row} {message}"),
+        }),
         Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
     }
 }

@@ -109,13 +109,15 @@ pub enum Kind {
     Folder,
     /// A CSV or TSV file that names pictures and their labels.
     List,
+    /// Parquet files as Hugging Face publishes them.
+    Parquet,
     /// Pictures drawn by this crate.
     Synthetic,
 }
 
 impl Kind {
     /// Every kind, in the order in which messages list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Cub2010,
         Self::Cub2011,
         Self::Cars,
@@ -131,6 +133,7 @@ impl Kind {
         Self::Food101,
         Self::Folder,
         Self::List,
+        Self::Parquet,
         Self::Synthetic,
     ];
 
@@ -152,6 +155,7 @@ impl Kind {
             Self::Food101 => "food101",
             Self::Folder => "folder",
             Self::List => "list",
+            Self::Parquet => "parquet",
             Self::Synthetic => "synthetic",
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod food101;
 pub(crate) mod inat;
 pub(crate) mod list;
 pub(crate) mod nabirds;
+pub(crate) mod parquet;
 pub(crate) mod pets;
 pub(crate) mod synthetic;
 
