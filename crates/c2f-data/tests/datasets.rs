@@ -221,6 +221,8 @@ mod list {
         assert_has(&message("list", &list), &["birds.csv", "no such file", "`file,label`"]);
         write(folder.path(), "birds.csv", "a.jpg,Jay,train\ngone.jpg,Jay,test\n");
         assert_has(&message("list", &list), &["birds.csv, line 2: ", "gone.jpg: no such file"]);
+        write(folder.path(), "birds.csv", "a.jpg,Jay,train\n\na.jpg,Crow,test\n");
+        assert_has(&message("list", &list), &["birds.csv, line 3: `a.jpg` is named twice"]);
         fs::write(&list, b"a.jpg,Jay\nb.jpg,\xff\n").unwrap();
         assert_has(&message("list", &list), &["birds.csv, line 2: ", "no UTF-8"]);
         write(folder.path(), "birds.csv", "a.jpg,Jay\n");

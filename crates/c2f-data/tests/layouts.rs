@@ -70,6 +70,10 @@ mod cars {
     fn joint_layout_is_split_by_its_column() {
         let (_folder, dataset) = compare("cars", "cars_joint", &["train", "test"]);
         assert_eq!(bounding_box(&dataset, "test", "000002.jpg"), rectangle(0.0, 0.0, 50.0, 60.0));
+        let folder = layout("cars_joint", "expected.json");
+        fs::copy(common::fixtures("cars/stanford_cars/devkit/cars_meta.mat"), folder.path().join("cars_annos.mat"))
+            .unwrap();
+        assert_has(&message("cars", folder.path()), &["cars_annos.mat: has no variable `annotations`"]);
     }
 
     #[test]

@@ -47,9 +47,9 @@ fn with_devkit(root: &Path, base: &Path) -> Result<Dataset> {
         require_folder(&base.join(&inner), "the pictures of Stanford Cars, such as `00001.jpg`")?;
         let read = |record: Record<'_>| {
             let label = label_from_1(record.number("class")?, classes.len())?;
-            pictures.sample(&format!("{inner}/{}", record.text("fname")?), label)
+            Ok((split, pictures.sample(&format!("{inner}/{}", record.text("fname")?), label)?))
         };
-        splits.insert(split.to_owned(), annotations(&path, read)?.into_iter().map(|(_, sample)| sample).collect());
+        annotations(&path, &mut splits, read)?;
     }
     Ok(super::dataset(Kind::Cars, root, classes, splits))
 }
@@ -59,14 +59,12 @@ fn joint(root: &Path, base: &Path) -> Result<Dataset> {
     let path = base.join("cars_annos.mat");
     let classes = class_names(&path)?;
     let mut pictures = Pictures::new(root, base);
-    let samples = annotations(&path, |record| {
+    let mut splits = BTreeMap::new();
+    annotations(&path, &mut splits, |record| {
         let label = label_from_1(record.number("class")?, classes.len())?;
-        pictures.sample(record.text("relative_im_path")?, label)
+        let split = if record.number("test")? == 0.0 { "train" } else { "test" };
+        Ok((split, pictures.sample(record.text("relative_im_path")?, label)?))
     })?;
-    let mut splits = BTreeMap::from([("train".to_owned(), Vec::new()), ("test".to_owned(), Vec::new())]);
-    for (is_test, sample) in samples {
-        splits.entry(if is_test { "test" } else { "train" }.to_owned()).or_default().push(sample);
-    }
     Ok(super::dataset(Kind::Cars, root, classes, splits))
 }
 
@@ -79,26 +77,32 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
-/// The samples that `read` makes of the annotations, with their boxes, and whether each is said to be a test picture.
-fn annotations(path: &Path, mut read: impl FnMut(Record<'_>) -> Result<Sample, String>) -> Result<Vec<(bool, Sample)>> {
+/// Adds the samples that `read` makes of the annotations to the splits that it gives, with their boxes.
+fn annotations(
+    path: &Path,
+    splits: &mut BTreeMap<String, Vec<Sample>>,
+    mut read: impl FnMut(Record<'_>) -> Result<(&'static str, Sample), String>,
+) -> Result<()> {
     let annotations = mat::read(path, "annotations", ANNOTATIONS)?;
     let error = |message: String| Error::layout(path, message);
     let records = annotations.records().map_err(|e| error(format!("`annotations` {e}, expected {ANNOTATIONS}")))?;
-    let mut samples = Vec::new();
-    for (index, record) in records.enumerate() {
-        let mut sample = || -> Result<(bool, Sample), String> {
+    let mut count = 0;
+    for record in records {
+        count += 1;
+        let mut add = || -> Result<(), String> {
             let number = |field| record.number(field).map(|n| n as f32);
             let corners = [number("bbox_x1")?, number("bbox_y1")?, number("bbox_x2")?, number("bbox_y2")?];
-            let mut sample = read(record)?;
+            let (split, mut sample) = read(record)?;
             sample.bounding_box = Some(BoundingBox::from_pixels(corners));
-            Ok((record.number("test").is_ok_and(|test| test != 0.0), sample))
+            splits.entry(split.to_owned()).or_default().push(sample);
+            Ok(())
         };
-        samples.push(sample().map_err(|e| error(format!("annotations({}): {e}", index + 1)))?);
+        add().map_err(|e| error(format!("annotations({count}): {e}")))?;
     }
-    if samples.is_empty() {
+    if count == 0 {
         return Err(error(format!("names no picture, expected {ANNOTATIONS}")));
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// `car_data/car_data/{train,test}/<class>/*.jpg`, with lists that have no header.

@@ -34,6 +34,9 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
             let (folder, _) = file
                 .split_once('/')
                 .ok_or_else(|| error(format!("`{file}`: expected `nNNNNNNNN-breed/picture.jpg`")))?;
+            if number.fract() != 0.0 {
+                return Err(error(format!("class {number}: expected a whole number")));
+            }
             let label = classes.label(*number as usize, folder).map_err(error)?;
             let mut sample = pictures.sample(&format!("Images/{file}"), label).map_err(error)?;
             let annotation = root.join("Annotation").join(file).with_extension("");
