@@ -1,14 +1,16 @@
 //! A data set in memory: names, labels and where the pictures are, but no pixels.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
 use crate::formats;
 use crate::random::generator;
+use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Kind, Result, Spec};
+use crate::{Error, Kind, ParquetFile, Result, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -17,26 +19,54 @@ pub struct Dataset {
     pub name: String,
     /// The names of the classes, in the order of their labels.
     pub classes: Vec<String>,
+    /// What each class belongs to, from the most general down (`["Animalia", "Chordata", "Aves"]`): as many as there are
+    /// classes, or none where the archive has no hierarchy.
+    pub ancestors: Vec<Vec<String>>,
+    /// The names of the parts that [`Sample::parts`] locates; none where the archive has no parts.
+    pub parts: Vec<String>,
     /// The pictures of `train`, `val` and `test`, as far as the data set has them, in a fixed order.
     pub splits: BTreeMap<String, Vec<Sample>>,
 }
 
 /// One labelled picture.
+///
+/// There may be millions. The name is shared between clones, and the path of a file is put together when it is opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// What to call the picture: its path in the data set's folder, or `synthetic/train/000012`.
-    pub file: String,
+    pub file: Arc<str>,
     /// Index into [`Dataset::classes`].
     pub label: usize,
     /// Where the pixels come from.
     pub source: Source,
+    /// The box around the object, where the archive has one.
+    pub bounding_box: Option<BoundingBox>,
+    /// Where each of [`Dataset::parts`] is, `None` for one that can't be seen; empty where the archive has no parts.
+    pub parts: Box<[Option<Point>]>,
+}
+
+impl Sample {
+    /// A picture of which only its label is known.
+    pub fn new(file: impl Into<Arc<str>>, label: usize, source: Source) -> Self {
+        Self { file: file.into(), label, source, bounding_box: None, parts: Box::default() }
+    }
 }
 
 /// Where the pixels of a picture come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// A file.
-    File(PathBuf),
+    /// The file that [`Sample::file`] names, in this folder.
+    File {
+        /// The folder.
+        root: Arc<Path>,
+    },
+    /// A row of a Parquet file, read anew each time it is asked for.
+    Parquet {
+        /// The file, whose footer all its pictures share.
+        file: Arc<ParquetFile>,
+        /// The row, counted from 0.
+        row: u64,
+    },
     /// A scene of the synthetic data set, drawn anew each time it is asked for.
     Synthetic {
         /// What to draw; [`Scene::draw`] also gives the boxes of the deciding parts.
@@ -44,6 +74,37 @@ pub enum Source {
         /// Width and height in pixels.
         size: u32,
     },
+}
+
+/// A box in the picture as its file holds it, before any EXIF orientation. It is given in pixels as [`Point`] is, whatever
+/// the archive counts from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoundingBox {
+    /// The left edge.
+    pub left: f32,
+    /// The upper edge.
+    pub top: f32,
+    /// From the left to the right edge.
+    pub width: f32,
+    /// From the upper to the lower edge.
+    pub height: f32,
+}
+
+impl BoundingBox {
+    /// The box whose first and last pixels are given, as MATLAB counts them: from 1.
+    pub(crate) fn from_pixels([x1, y1, x2, y2]: [f32; 4]) -> Self {
+        let (left, top) = ((x1 - 1.0).max(0.0), (y1 - 1.0).max(0.0));
+        Self { left, top, width: (x2 - left).max(0.0), height: (y2 - top).max(0.0) }
+    }
+}
+
+/// A place in a picture: pixels from its left and upper edge. The first pixel lies between 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// From the left edge.
+    pub x: f32,
+    /// From the upper edge.
+    pub y: f32,
 }
 
 /// Reads the data set that `spec` names. Pixels are read only later, by [`crate::decode`] or the loader.
@@ -61,10 +122,25 @@ pub fn open(spec: &Spec) -> Result<Dataset> {
     };
     let mut dataset = match spec.kind {
         Kind::Cub2010 => formats::cub2010::open(path()?)?,
+        Kind::Cub2011 => formats::cub2011::open(path()?)?,
+        Kind::Cars => formats::cars::open(path()?)?,
+        Kind::Aircraft => formats::aircraft::open(path()?, spec.level.unwrap_or_default())?,
+        Kind::Dogs => formats::dogs::open(path()?)?,
+        Kind::Nabirds => formats::nabirds::open(path()?)?,
+        Kind::Inat2017 | Kind::Inat2018 | Kind::Inat2019 | Kind::Inat2021 => {
+            formats::inat::open(path()?, spec.kind, spec.train == Some(TrainOn::TrainMini))?
+        }
+        Kind::Flowers102 => formats::flowers102::open(path()?)?,
+        Kind::Pets => formats::pets::open(path()?)?,
+        Kind::Food101 => formats::food101::open(path()?)?,
         Kind::Folder => formats::folder::open(path()?, seed)?,
         Kind::List => formats::list::open(path()?, seed)?,
-        Kind::Synthetic => return formats::synthetic::open(spec),
+        Kind::Parquet => formats::parquet::open(path()?, seed)?,
+        Kind::Synthetic => formats::synthetic::open(spec)?,
     };
+    if spec.train == Some(TrainOn::TrainVal) {
+        dataset.train_on_val(spec)?;
+    }
     if let Some(classes) = spec.classes {
         dataset.keep_classes(classes, spec)?;
     }
@@ -89,6 +165,16 @@ impl Dataset {
         })
     }
 
+    /// Adds `val` to `train`.
+    fn train_on_val(&mut self, spec: &Spec) -> Result<()> {
+        let Some(val) = self.splits.remove("val") else {
+            let message = "train=trainval: the data set has no split `val`".to_owned();
+            return Err(Error::Spec { spec: spec.to_string(), message });
+        };
+        self.splits.entry("train".to_owned()).or_default().extend(val);
+        Ok(())
+    }
+
     /// Keeps the first `count` classes and their pictures.
     fn keep_classes(&mut self, count: usize, spec: &Spec) -> Result<()> {
         if count > self.classes.len() {
@@ -96,6 +182,7 @@ impl Dataset {
             return Err(Error::Spec { spec: spec.to_string(), message });
         }
         self.classes.truncate(count);
+        self.ancestors.truncate(count);
         for samples in self.splits.values_mut() {
             samples.retain(|s| s.label < count);
         }

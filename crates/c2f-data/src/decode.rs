@@ -10,7 +10,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::{Error, Result, Source};
+use crate::{Error, Result, Sample, Source};
 
 /// The most pixels that a picture may have.
 const MAX_PIXELS: u64 = 100_000_000;
@@ -21,9 +21,13 @@ const MAX_BYTES: u64 = 512 << 20;
 ///
 /// # Errors
 /// As [`decode_file`].
-pub fn decode(source: &Source) -> Result<RgbImage> {
-    match source {
-        Source::File(path) => decode_file(path),
+pub fn decode(sample: &Sample) -> Result<RgbImage> {
+    match &sample.source {
+        Source::File { root } => decode_file(&root.join(&*sample.file)),
+        Source::Parquet { file, row } => decode_bytes(&file.picture(*row)?).map_err(|message| Error::Picture {
+            path: file.path().to_owned(),
+            message: format!("row {row} {message}"),
+        }),
         Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
     }
 }

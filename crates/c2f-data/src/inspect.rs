@@ -33,7 +33,7 @@ impl Dataset {
     pub fn inspect(&self) -> Inspection {
         let splits = self.splits.iter().map(|(name, samples)| {
             let labels = samples.iter().map(|s| s.label).collect();
-            let files = samples.iter().map(|s| s.file.clone()).collect();
+            let files = samples.iter().map(|s| s.file.to_string()).collect();
             (name.clone(), SplitInspection { n: samples.len(), labels, files })
         });
         Inspection { name: self.name.clone(), classes: self.classes.clone(), splits: splits.collect() }

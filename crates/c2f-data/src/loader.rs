@@ -164,7 +164,7 @@ impl Worker {
     }
 
     fn views(&self, id: usize) -> std::result::Result<Views, String> {
-        let picture = decode(&self.samples[id].source).map_err(|e| e.to_string())?;
+        let picture = decode(&self.samples[id]).map_err(|e| e.to_string())?;
         Ok(self.transform.apply(&picture, self.seed, self.epoch, id as u64))
     }
 }

@@ -24,6 +24,56 @@ pub struct Spec {
     /// The seed of what is drawn at random: a split, the pictures that `size` keeps, the synthetic pictures. 0 if not
     /// given.
     pub seed: Option<u64>,
+    /// What to tell apart in a [`Kind::Aircraft`]; variants if not given.
+    pub level: Option<Level>,
+    /// Which published split to train on; `train` if not given.
+    pub train: Option<TrainOn>,
+}
+
+/// The levels of detail at which [`Kind::Aircraft`] is labelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// 100 variants, such as `737-700`.
+    #[default]
+    Variant,
+    /// 70 families, such as `Boeing 737`.
+    Family,
+    /// 30 manufacturers, such as `Boeing`.
+    Manufacturer,
+}
+
+impl Level {
+    /// Every level, from the finest.
+    pub const ALL: [Self; 3] = [Self::Variant, Self::Family, Self::Manufacturer];
+
+    /// The level's name in a [`Spec`], and in the names of the archive's files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Variant => "variant",
+            Self::Family => "family",
+            Self::Manufacturer => "manufacturer",
+        }
+    }
+}
+
+/// What to train on, other than the published `train`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrainOn {
+    /// `train` and `val` together, for data sets that have both; there is no `val` then.
+    TrainVal,
+    /// The 50 pictures a class that [`Kind::Inat2021`] publishes as `train_mini`.
+    TrainMini,
+}
+
+impl TrainOn {
+    const ALL: [Self; 2] = [Self::TrainVal, Self::TrainMini];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::TrainVal => "trainval",
+            Self::TrainMini => "train_mini",
+        }
+    }
 }
 
 /// How a data set is laid out on disk.
@@ -31,30 +81,87 @@ pub struct Spec {
 pub enum Kind {
     /// Caltech-UCSD Birds 200 (2010) as published.
     Cub2010,
+    /// Caltech-UCSD Birds 200 (2011) as published.
+    Cub2011,
+    /// Stanford Cars: with its development kit, in one folder, or as Kaggle has it.
+    Cars,
+    /// FGVC-Aircraft 2013b as published.
+    Aircraft,
+    /// Stanford Dogs as published.
+    Dogs,
+    /// NABirds as published.
+    Nabirds,
+    /// The iNaturalist competition of 2017.
+    Inat2017,
+    /// The iNaturalist competition of 2018.
+    Inat2018,
+    /// The iNaturalist competition of 2019.
+    Inat2019,
+    /// The iNaturalist competition of 2021.
+    Inat2021,
+    /// Oxford Flowers 102 as published.
+    Flowers102,
+    /// Oxford-IIIT Pet as published.
+    Pets,
+    /// Food-101 as published.
+    Food101,
     /// A folder for each class, perhaps inside folders `train`, `val` and `test`.
     Folder,
     /// A CSV or TSV file that names pictures and their labels.
     List,
+    /// Parquet files as Hugging Face publishes them.
+    Parquet,
     /// Pictures drawn by this crate.
     Synthetic,
 }
 
 impl Kind {
     /// Every kind, in the order in which messages list them.
-    pub const ALL: [Self; 4] = [Self::Cub2010, Self::Folder, Self::List, Self::Synthetic];
+    pub const ALL: [Self; 17] = [
+        Self::Cub2010,
+        Self::Cub2011,
+        Self::Cars,
+        Self::Aircraft,
+        Self::Dogs,
+        Self::Nabirds,
+        Self::Inat2017,
+        Self::Inat2018,
+        Self::Inat2019,
+        Self::Inat2021,
+        Self::Flowers102,
+        Self::Pets,
+        Self::Food101,
+        Self::Folder,
+        Self::List,
+        Self::Parquet,
+        Self::Synthetic,
+    ];
 
     /// The kind's name in a [`Spec`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Cub2010 => "cub2010",
+            Self::Cub2011 => "cub2011",
+            Self::Cars => "cars",
+            Self::Aircraft => "aircraft",
+            Self::Dogs => "dogs",
+            Self::Nabirds => "nabirds",
+            Self::Inat2017 => "inat2017",
+            Self::Inat2018 => "inat2018",
+            Self::Inat2019 => "inat2019",
+            Self::Inat2021 => "inat2021",
+            Self::Flowers102 => "flowers102",
+            Self::Pets => "pets",
+            Self::Food101 => "food101",
             Self::Folder => "folder",
             Self::List => "list",
+            Self::Parquet => "parquet",
             Self::Synthetic => "synthetic",
         }
     }
 }
 
-const OPTIONS: [&str; 3] = ["classes", "size", "seed"];
+const OPTIONS: [&str; 5] = ["classes", "size", "seed", "level", "train"];
 
 impl FromStr for Spec {
     type Err = Error;
@@ -78,7 +185,7 @@ impl FromStr for Spec {
             }
             (_, Some(path)) => Some(PathBuf::from(path)),
         };
-        let mut spec = Self { kind, path, classes: None, size: None, seed: None };
+        let mut spec = Self { kind, path, classes: None, size: None, seed: None, level: None, train: None };
         for option in options.split('&').filter(|o| !o.is_empty()) {
             let (name, value) = option
                 .split_once('=')
@@ -96,6 +203,22 @@ impl FromStr for Spec {
                 "classes" => spec.classes = Some(count()?),
                 "size" => spec.size = Some(count()?),
                 "seed" => spec.seed = Some(number()?),
+                "level" if kind == Kind::Aircraft => {
+                    let level = Level::ALL.into_iter().find(|l| l.name() == value);
+                    spec.level = Some(level.ok_or_else(|| {
+                        error(format!("level={value}: {}", suggest(value, &Level::ALL.map(Level::name))))
+                    })?);
+                }
+                "level" => return Err(error(format!("`{}` has no `level`, only `aircraft` has", kind.name()))),
+                "train" => {
+                    let train = TrainOn::ALL.into_iter().find(|t| t.name() == value);
+                    spec.train = Some(train.ok_or_else(|| {
+                        error(format!("train={value}: {}", suggest(value, &TrainOn::ALL.map(TrainOn::name))))
+                    })?);
+                    if spec.train == Some(TrainOn::TrainMini) && kind != Kind::Inat2021 {
+                        return Err(error(format!("`{}` has no `train_mini`, only `inat2021` has", kind.name())));
+                    }
+                }
                 _ => return Err(error(format!("unknown option `{name}`, {}", suggest(name, &OPTIONS)))),
             }
         }
@@ -113,6 +236,8 @@ impl fmt::Display for Spec {
             self.classes.map(|v| format!("classes={v}")),
             self.size.map(|v| format!("size={v}")),
             self.seed.map(|v| format!("seed={v}")),
+            self.level.map(|v| format!("level={}", v.name())),
+            self.train.map(|v| format!("train={}", v.name())),
         ]
         .into_iter()
         .flatten()
@@ -158,14 +283,18 @@ mod tests {
 
     #[test]
     fn names_what_is_wrong_and_what_is_near() {
-        assert!(message("cub2001:/x").contains("did you mean `cub2010`?"));
-        assert!(message("nothing:/x").contains("there are: cub2010, folder, list, synthetic"));
+        assert!(message("cub201:/x").contains("did you mean `cub2010`?"));
+        assert!(message("nothing:/x").contains("there are: cub2010, cub2011, cars, "));
         assert!(message("folder:/x?clases=3").contains("did you mean `classes`?"));
         assert!(message("folder:/x?classes=none").contains("classes=none"));
         assert!(message("folder:/x?classes=0").contains("at least 1"));
         assert!(message("folder:/x?classes").contains("name=value"));
         assert!(message("folder").contains("folder:PATH"));
         assert!(message("folder:").contains("folder:PATH"));
+        assert!(message("aircraft:/x?level=familie").contains("did you mean `family`?"));
+        assert!(message("cars:/x?level=family").contains("only `aircraft` has"));
+        assert!(message("aircraft:/x?train=val").contains("there are: trainval, train_mini"));
+        assert!(message("inat2018:/x?train=train_mini").contains("only `inat2021` has"));
         assert!(message("synthetic:/x").contains("no path"));
         assert!(message("").contains("unknown kind"));
     }
@@ -178,12 +307,15 @@ mod tests {
 
         #[test]
         fn survives_being_written_and_read(
-            kind in 0_usize..4, path in "/[a-z ?&=:.é]{1,12}", classes in proptest::option::of(1_usize..500),
+            kind in 0..Kind::ALL.len(), path in "/[a-z ?&=:.é]{1,12}", classes in proptest::option::of(1_usize..500),
             size in proptest::option::of(1_usize..500), seed in proptest::option::of(any::<u64>()),
+            level in proptest::option::of(0_usize..3), train in any::<bool>(),
         ) {
             let kind = Kind::ALL[kind];
             let path = (kind != Kind::Synthetic).then(|| PathBuf::from(path));
-            let spec = Spec { kind, path, classes, size, seed };
+            let level = level.filter(|_| kind == Kind::Aircraft).map(|l| Level::ALL[l]);
+            let train = train.then_some(if kind == Kind::Inat2021 { TrainOn::TrainMini } else { TrainOn::TrainVal });
+            let spec = Spec { kind, path, classes, size, seed, level, train };
             prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
         }
     }

@@ -1,45 +1,13 @@
 //! Small trees of each layout, with what breaks loaders.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 
-use c2f_data::{Dataset, Error, Result, open};
+use c2f_data::{Dataset, Error, open};
+use common::{assert_has, files, message, open_as, tree, write};
 use tempfile::TempDir;
-
-/// A folder with these files; pixels are not read here, so a name is enough.
-fn tree(files: &[&str]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in files {
-        write(folder.path(), file, "");
-    }
-    folder
-}
-
-fn write(folder: &Path, file: &str, text: &str) {
-    let path = folder.join(file);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn open_as(kind: &str, path: &Path, options: &str) -> Result<Dataset> {
-    open(&format!("{kind}:{}?{options}", path.display()).parse()?)
-}
-
-fn message(kind: &str, path: &Path) -> String {
-    let message = open_as(kind, path, "").unwrap_err().to_string();
-    assert!(!message.contains('\n'), "{message}");
-    message
-}
-
-fn files(dataset: &Dataset, split: &str) -> Vec<(String, usize)> {
-    dataset.splits[split].iter().map(|s| (s.file.clone(), s.label)).collect()
-}
-
-fn assert_has(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in `{message}`");
-    }
-}
 
 mod cub2010 {
     use super::*;
@@ -105,7 +73,7 @@ mod cub2010 {
     fn names_the_line_that_is_wrong() {
         for (line, what) in [
             ("002.Laysan_Albatross/gone.jpg", "gone.jpg: no such file"),
-            ("001.Black_footed_Albatross/b.jpg", "already in the list `train`"),
+            ("001.Black_footed_Albatross/b.jpg", "named twice"),
             ("Laysan_Albatross/e.jpg", "expected `NNN.Class/picture.jpg`"),
             ("000.Laysan_Albatross/e.jpg", "NNN from 001"),
             ("003.Another/e.jpg", "class 003 is `003.Sooty_Albatross` in an earlier line"),
@@ -253,6 +221,8 @@ mod list {
         assert_has(&message("list", &list), &["birds.csv", "no such file", "`file,label`"]);
         write(folder.path(), "birds.csv", "a.jpg,Jay,train\ngone.jpg,Jay,test\n");
         assert_has(&message("list", &list), &["birds.csv, line 2: ", "gone.jpg: no such file"]);
+        write(folder.path(), "birds.csv", "a.jpg,Jay,train\n\na.jpg,Crow,test\n");
+        assert_has(&message("list", &list), &["birds.csv, line 3: `a.jpg` is named twice"]);
         fs::write(&list, b"a.jpg,Jay\nb.jpg,\xff\n").unwrap();
         assert_has(&message("list", &list), &["birds.csv, line 2: ", "no UTF-8"]);
         write(folder.path(), "birds.csv", "a.jpg,Jay\n");
@@ -268,7 +238,7 @@ mod synthetic {
         let dataset = open(&"synthetic?classes=6&size=40&seed=2".parse().unwrap()).unwrap();
         assert_eq!(dataset.classes.len(), 6);
         assert_eq!((dataset.splits["train"].len(), dataset.splits["test"].len()), (40, 10));
-        assert_eq!(dataset.splits["test"][7].file, "synthetic/test/000007");
+        assert_eq!(dataset.splits["test"][7].file.as_ref(), "synthetic/test/000007");
         assert!(dataset.splits["train"].iter().all(|s| s.label < 6));
         let error = open(&"synthetic?classes=1000".parse().unwrap()).unwrap_err();
         assert_has(&error.to_string(), &["synthetic?classes=1000", "there are 24 classes"]);

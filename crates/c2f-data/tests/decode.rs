@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use c2f_data::{Source, decode, decode_file, synthetic};
+use c2f_data::{Sample, Source, decode, decode_file, synthetic};
 use image::{ImageFormat, Rgb, RgbImage};
 
 fn fixture(name: &str) -> PathBuf {
@@ -204,6 +204,6 @@ fn damaged_bytes_never_panic() {
 #[test]
 fn synthetic_pictures_are_drawn() {
     let scene = synthetic::Scene::new(1, synthetic::Split::Train, 3, 10);
-    let picture = decode(&Source::Synthetic { scene, size: 32 }).unwrap();
+    let picture = decode(&Sample::new("drawing", scene.class, Source::Synthetic { scene, size: 32 })).unwrap();
     assert_eq!(picture, scene.draw(32).image);
 }

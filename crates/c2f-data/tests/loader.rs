@@ -23,7 +23,7 @@ fn samples(folder: &Path, count: usize, broken: &[usize]) -> Arc<[Sample]> {
                     .save(&path)
                     .unwrap();
             }
-            Sample { file, label: i % 3, source: Source::File(path) }
+            Sample::new(file, i % 3, Source::File { root: folder.into() })
         })
         .collect()
 }
@@ -91,7 +91,7 @@ fn each_picture_is_transformed_as_alone() {
     let samples = samples(folder.path(), 5, &[]);
     let loader = Loader::new(Arc::clone(&samples), train(), config(3));
     let first = loader.epoch(4, 0).next().unwrap().unwrap();
-    let views = train().apply(&c2f_data::decode(&samples[first.ids[1] as usize].source).unwrap(), 5, 4, first.ids[1]);
+    let views = train().apply(&c2f_data::decode(&samples[first.ids[1] as usize]).unwrap(), 5, 4, first.ids[1]);
     let plane = 3 * 16 * 16;
     assert_eq!(first.images[plane..2 * plane], views.coarse);
 }

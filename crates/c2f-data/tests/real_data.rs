@@ -1,8 +1,8 @@
 //! Published data sets, where `C2F_TEST_DATA` names the folder that holds them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use c2f_data::{Source, decode, decode_file, open};
+use c2f_data::{BoundingBox, Dataset, decode, open};
 
 fn data() -> Option<PathBuf> {
     let folder = std::env::var_os("C2F_TEST_DATA").map(PathBuf::from);
@@ -24,7 +24,22 @@ fn cub2010_loads() {
     assert_eq!(first.classes, all.classes[..30]);
     assert_eq!((first.splits["train"].len(), first.splits["test"].len()), (449, 255));
     for sample in first.splits["test"].iter().step_by(10) {
-        assert_eq!(decode(&sample.source).unwrap().dimensions(), (224, 224), "{}", sample.file);
+        assert_eq!(decode(sample).unwrap().dimensions(), (224, 224), "{}", sample.file);
+    }
+}
+
+#[test]
+fn cars_load() {
+    let Some(data) = data() else { return };
+    let cars = open_cars(&data);
+    assert_eq!(cars.classes.len(), 60);
+    assert_eq!(cars.classes[0], "AM General Hummer SUV 2000");
+    assert_eq!((cars.splits["train"].len(), cars.splits["test"].len()), (1270, 887));
+    // The boxes of these copies are the whole pictures.
+    for sample in cars.splits["train"].iter().step_by(100) {
+        let (width, height) = decode(sample).unwrap().dimensions();
+        let whole = BoundingBox { left: 0.0, top: 0.0, width: width as f32, height: height as f32 };
+        assert_eq!(sample.bounding_box, Some(whole), "{}", sample.file);
     }
 }
 
@@ -32,16 +47,13 @@ fn cub2010_loads() {
 #[test]
 fn every_photograph_decodes() {
     let Some(data) = data() else { return };
-    let mut paths: Vec<PathBuf> = ["cars_train", "cars_test"]
-        .iter()
-        .flat_map(|f| std::fs::read_dir(data.join("stanford_cars").join(f)).unwrap())
-        .map(|e| e.unwrap().path())
-        .collect();
     let birds = open(&format!("cub2010:{}", data.join("cub200_2010").display()).parse().unwrap()).unwrap();
-    paths.extend(birds.splits.into_values().flatten().filter_map(|s| match s.source {
-        Source::File(path) => Some(path),
-        Source::Synthetic { .. } => None,
-    }));
-    let refused: Vec<String> = paths.iter().filter_map(|p| decode_file(p).err()).map(|e| e.to_string()).collect();
-    assert!(refused.is_empty(), "{} of {}: {refused:?}", refused.len(), paths.len());
+    let samples: Vec<_> =
+        [birds, open_cars(&data)].into_iter().flat_map(|d| d.splits.into_values().flatten()).collect();
+    let refused: Vec<String> = samples.iter().filter_map(|s| decode(s).err()).map(|e| e.to_string()).collect();
+    assert!(refused.is_empty(), "{} of {}: {refused:?}", refused.len(), samples.len());
+}
+
+fn open_cars(data: &Path) -> Dataset {
+    open(&format!("cars:{}", data.join("stanford_cars").display()).parse().unwrap()).unwrap()
 }

@@ -1,6 +1,6 @@
 //! What the layouts share in looking at folders.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -26,21 +26,43 @@ pub(crate) fn require_folder(path: &Path, expected: &str) -> Result<()> {
     }
 }
 
+/// Reads a file; `expected` says what it should hold.
+pub(crate) fn read_bytes(path: &Path, expected: &str) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| not_read(path, e, expected))
+}
+
+/// Opens a file; `expected` says what it should hold.
+pub(crate) fn open_file(path: &Path, expected: &str) -> Result<File> {
+    File::open(path).map_err(|e| not_read(path, e, expected))
+}
+
+fn not_read(path: &Path, error: std::io::Error, expected: &str) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Error::layout(path, format!("no such file, expected {expected}"));
+    }
+    Error::read(path, error)
+}
+
 /// Reads a text file; `expected` says what it should hold.
 pub(crate) fn read_text(path: &Path, expected: &str) -> Result<String> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::layout(path, format!("no such file, expected {expected}")));
-        }
-        Err(e) => return Err(Error::read(path, e)),
-    };
+    let bytes = read_bytes(path, expected)?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let line = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|&b| b == b'\n').count();
         Error::line(path, line as u64, format!("is no UTF-8 text, expected {expected}"))
     })?;
     // Some editors put a byte order mark first.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The lines of a text that aren't empty, without the spaces around them, each with its number.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
+    (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty())
+}
+
+/// The folder that holds the data set: the first of `names` that is a folder in `root`, or `root` itself. So a data set is
+/// found both by the folder that its archive makes and by the one in which that was unpacked.
+pub(crate) fn unpacked(root: &Path, names: &[&str]) -> PathBuf {
+    names.iter().map(|name| root.join(name)).find(|path| path.is_dir()).unwrap_or_else(|| root.to_owned())
 }
 
 /// What lies in a folder and isn't hidden, sorted by name: each path, its name, and whether it is a folder.

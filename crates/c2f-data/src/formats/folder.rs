@@ -10,23 +10,17 @@ use crate::{Dataset, Error, Kind, Result, Sample, Source};
 const LAYOUT: &str = "`{train,test}/class/picture.jpg` or `class/picture.jpg`";
 
 /// The pictures of each class, by the class's name.
-type Classes = BTreeMap<String, Vec<Picture>>;
-
-struct Picture {
-    file: String,
-    source: Source,
-}
+type Classes = BTreeMap<String, Vec<String>>;
 
 /// Reads a folder of class folders. If it holds `train` or `test`, those (and `val`) are the splits; if not, each
 /// class is split by `seed`. Classes are sorted by name, pictures by class and name.
 pub(crate) fn open(root: &Path, seed: u64) -> Result<Dataset> {
     require_folder(root, LAYOUT)?;
-    let name = super::name(Kind::Folder, root);
     if !root.join("train").is_dir() && !root.join("test").is_dir() {
         let pictures = read_classes(root, "")?;
         let classes: Vec<String> = pictures.keys().cloned().collect();
-        let splits = stratified(root, &classes, label(&classes, &pictures), seed)?;
-        return Ok(Dataset { name, classes, splits });
+        let splits = stratified(root, &classes, label(root, &classes, pictures), seed)?;
+        return Ok(super::dataset(Kind::Folder, root, classes, splits));
     }
     let mut by_split = BTreeMap::new();
     for split in ["train", "val", "test"] {
@@ -47,17 +41,18 @@ pub(crate) fn open(root: &Path, seed: u64) -> Result<Dataset> {
         }
     }
     let classes: Vec<String> = known.into_iter().collect();
-    let splits = by_split.into_iter().map(|(split, pictures)| (split.to_owned(), label(&classes, &pictures))).collect();
-    Ok(Dataset { name, classes, splits })
+    let splits = by_split.into_iter().map(|(split, pictures)| (split.to_owned(), label(root, &classes, pictures)));
+    let splits = splits.collect();
+    Ok(super::dataset(Kind::Folder, root, classes, splits))
 }
 
 /// Gives the pictures their labels, indices into the sorted `classes`.
-fn label(classes: &[String], pictures: &Classes) -> Vec<Sample> {
+fn label(root: &Path, classes: &[String], mut pictures: Classes) -> Vec<Sample> {
+    let source = Source::File { root: root.into() };
     let mut samples = Vec::new();
     for (label, class) in classes.iter().enumerate() {
-        for Picture { file, source } in pictures.get(class).into_iter().flatten() {
-            samples.push(Sample { file: file.clone(), label, source: source.clone() });
-        }
+        let files = pictures.remove(class).unwrap_or_default();
+        samples.extend(files.into_iter().map(|file| Sample::new(file, label, source.clone())));
     }
     samples
 }
@@ -70,10 +65,10 @@ fn read_classes(folder: &Path, prefix: &str) -> Result<Classes> {
             loose += usize::from(is_picture(&class.path));
             continue;
         }
-        let pictures: Vec<Picture> = entries(&class.path)?
+        let pictures: Vec<String> = entries(&class.path)?
             .into_iter()
             .filter(|e| !e.is_folder && is_picture(&e.path))
-            .map(|e| Picture { file: format!("{prefix}{}/{}", class.name, e.name), source: Source::File(e.path) })
+            .map(|e| format!("{prefix}{}/{}", class.name, e.name))
             .collect();
         if pictures.is_empty() {
             return Err(Error::layout(&class.path, "this class has no picture, expected at least one"));

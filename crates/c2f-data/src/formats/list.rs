@@ -3,47 +3,50 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::classes::sorted;
+use super::csv::fields;
 use super::files::read_text;
+use super::pictures::Pictures;
 use super::split::stratified;
-use crate::{Dataset, Error, Kind, Result, Sample, Source};
+use crate::{Dataset, Error, Kind, Result, Sample};
+
+/// What a list holds. There may be millions of rows, so that each class and split is held once.
+struct List {
+    rows: Vec<Row>,
+    /// The names of the classes, in the order in which they first occur.
+    classes: Vec<String>,
+}
 
 /// One line of a list.
-#[derive(Debug, PartialEq, Eq)]
 struct Row {
     line: u64,
     file: String,
-    class: String,
-    split: Option<String>,
+    /// Index into [`List::classes`].
+    class: usize,
+    split: Option<&'static str>,
 }
 
 /// Reads a list. Files are relative to the list's folder; the label is the class's name. Classes are sorted by name,
 /// or by value if all are whole numbers. Without a column for the split, each class is split by `seed`.
 pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
-    let rows = parse(list, &text)?;
+    let List { rows, classes: found } = parse(list, &text)?;
+    drop(text);
     let folder = list.parent().unwrap_or(Path::new(""));
-    let classes = sorted_classes(&rows);
+    let classes = sorted(found.clone());
     let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
-    let mut samples = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let path = folder.join(&row.file);
-        if !path.is_file() {
-            let message = format!("{}: no such file, expected the picture that the list names", path.display());
-            return Err(Error::line(list, row.line, message));
-        }
-        let label = labels[row.class.as_str()];
-        samples.push(Sample { file: row.file.clone(), label, source: Source::File(path) });
+    let labels: Vec<usize> = found.iter().map(|class| labels[class.as_str()]).collect();
+    let mut pictures = Pictures::new(folder, folder);
+    let mut splits: BTreeMap<Option<&str>, Vec<Sample>> = BTreeMap::new();
+    for Row { line, file, class, split } in rows {
+        let sample = pictures.sample(&file, labels[class]).map_err(|message| Error::line(list, line, message))?;
+        splits.entry(split).or_default().push(sample);
     }
-    let splits = if rows.iter().all(|r| r.split.is_none()) {
-        stratified(list, &classes, samples, seed)?
-    } else {
-        let mut splits: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-        for (row, sample) in rows.iter().zip(samples) {
-            splits.entry(row.split.clone().unwrap_or_default()).or_default().push(sample);
-        }
-        splits
+    let splits = match splits.remove(&None) {
+        Some(samples) => stratified(list, &classes, samples, seed)?,
+        None => splits.into_iter().map(|(split, samples)| (split.unwrap_or_default().to_owned(), samples)).collect(),
     };
-    Ok(Dataset { name: super::name(Kind::List, list), classes, splits })
+    Ok(super::dataset(Kind::List, list, classes, splits))
 }
 
 /// Which column holds what.
@@ -63,16 +66,13 @@ impl Columns {
     }
 }
 
-fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
+fn parse(list: &Path, text: &str) -> Result<List> {
     let mut columns: Option<Columns> = None;
     let mut rows = Vec::new();
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    for (index, text) in text.lines().enumerate() {
-        let line = index as u64 + 1;
+    let mut classes: HashMap<String, usize> = HashMap::new();
+    // Tabs at the ends of a line are empty fields, so lines aren't trimmed.
+    for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let error = |message: String| Error::line(list, line, message);
-        if text.trim().is_empty() {
-            continue;
-        }
         let fields = fields(text).ok_or_else(|| error("a quote is not closed".to_owned()))?;
         if columns.is_none() {
             columns = header(&fields);
@@ -96,38 +96,16 @@ fn parse(list: &Path, text: &str) -> Result<Vec<Row>> {
             None => None,
             Some(column) => Some(split_name(&field(column, "split")?).map_err(error)?),
         };
-        if let Some(earlier) = lines.insert(file.clone(), line) {
-            return Err(error(format!("`{file}` is already in line {earlier}, expected each picture once")));
-        }
+        let next = classes.len();
+        let class = *classes.entry(class).or_insert(next);
         rows.push(Row { line, file, class, split });
     }
     if rows.is_empty() {
         return Err(Error::layout(list, "names no picture, expected `file,label` or `file,label,split` in each line"));
     }
-    Ok(rows)
-}
-
-/// The fields of one line, separated by tabs if there are any and by commas if not; quotes as in CSV. `None` if a
-/// quote is not closed.
-fn fields(line: &str) -> Option<Vec<String>> {
-    let separator = if line.contains('\t') { '\t' } else { ',' };
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        let field = fields.last_mut()?;
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                field.push('"');
-            }
-            '"' if quoted => quoted = false,
-            '"' if field.trim().is_empty() => quoted = true,
-            c if c == separator && !quoted => fields.push(String::new()),
-            c => field.push(c),
-        }
-    }
-    (!quoted).then(|| fields.iter().map(|f| f.trim().to_owned()).collect())
+    let mut classes: Vec<(usize, String)> = classes.into_iter().map(|(name, index)| (index, name)).collect();
+    classes.sort_unstable();
+    Ok(List { rows, classes: classes.into_iter().map(|(_, name)| name).collect() })
 }
 
 /// The columns that a header names, if the line is one.
@@ -141,22 +119,14 @@ fn header(fields: &[String]) -> Option<Columns> {
     })
 }
 
-fn split_name(text: &str) -> std::result::Result<String, String> {
+/// The name by which this crate calls a split.
+pub(crate) fn split_name(text: &str) -> Result<&'static str, String> {
     match text.to_ascii_lowercase().as_str() {
-        "valid" | "validation" => Ok("val".to_owned()),
-        name @ ("train" | "val" | "test") => Ok(name.to_owned()),
+        "train" => Ok("train"),
+        "val" | "valid" | "validation" => Ok("val"),
+        "test" => Ok("test"),
         _ => Err(format!("unknown split `{text}`, expected `train`, `val` or `test`")),
     }
-}
-
-fn sorted_classes(rows: &[Row]) -> Vec<String> {
-    let mut classes: Vec<String> = rows.iter().map(|r| r.class.clone()).collect();
-    classes.sort();
-    classes.dedup();
-    if classes.iter().all(|c| c.parse::<u64>().is_ok()) {
-        classes.sort_by_key(|c| c.parse::<u64>().ok());
-    }
-    classes
 }
 
 #[cfg(test)]
@@ -165,12 +135,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn rows(text: &str) -> Vec<(String, String, Option<String>)> {
-        let rows = parse(Path::new("list.csv"), text).unwrap();
-        rows.into_iter().map(|r| (r.file, r.class, r.split)).collect()
+        let List { rows, classes } = parse(Path::new("list.csv"), text).unwrap();
+        rows.into_iter().map(|r| (r.file, classes[r.class].clone(), r.split.map(str::to_owned))).collect()
     }
 
     fn error(text: &str) -> String {
-        parse(Path::new("list.csv"), text).unwrap_err().to_string()
+        parse(Path::new("list.csv"), text).err().unwrap().to_string()
     }
 
     fn row(file: &str, class: &str, split: Option<&str>) -> (String, String, Option<String>) {
@@ -191,7 +161,6 @@ mod tests {
     #[test]
     fn names_the_line_that_is_wrong() {
         for (text, line, what) in [
-            ("a.jpg,Crow\n\na.jpg,Crow\n", 3, "already in line 1"),
             ("a.jpg,Crow\nb.jpg,\n", 2, "the label is empty"),
             ("file,label\n,Crow\n", 2, "the file is empty"),
             ("a.jpg\n", 1, "the label is missing"),
@@ -206,13 +175,6 @@ mod tests {
         }
         assert!(error("").contains("names no picture"));
         assert!(error("file,label\n").contains("names no picture"));
-    }
-
-    #[test]
-    fn whole_numbers_are_sorted_by_value() {
-        let classes = |text| sorted_classes(&parse(Path::new("list.csv"), text).unwrap());
-        assert_eq!(classes("a,10\nb,9\nc,10\n"), ["9", "10"]);
-        assert_eq!(classes("a,10\nb,9\nc,x\n"), ["10", "9", "x"]);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The synthetic data set: nothing is read, every picture is drawn when it is asked for.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::synthetic::{CLASSES, DEFAULT_CLASSES, DEFAULT_PICTURE_SIZE, DEFAULT_TRAIN_SIZE, Scene, Split, class_names};
 use crate::{Dataset, Error, Kind, Result, Sample, Source, Spec};
@@ -19,11 +20,8 @@ pub(crate) fn open(spec: &Spec) -> Result<Dataset> {
         (0..count as u64)
             .map(|index| {
                 let scene = Scene::new(seed, split, index, classes);
-                Sample {
-                    file: format!("synthetic/{name}/{index:06}"),
-                    label: scene.class,
-                    source: Source::Synthetic { scene, size: DEFAULT_PICTURE_SIZE },
-                }
+                let source = Source::Synthetic { scene, size: DEFAULT_PICTURE_SIZE };
+                Sample::new(format!("synthetic/{name}/{index:06}"), scene.class, source)
             })
             .collect()
     };
@@ -31,5 +29,5 @@ pub(crate) fn open(spec: &Spec) -> Result<Dataset> {
         ("train".to_owned(), samples("train", Split::Train, train)),
         ("test".to_owned(), samples("test", Split::Test, test)),
     ]);
-    Ok(Dataset { name: Kind::Synthetic.name().to_owned(), classes: class_names(classes), splits })
+    Ok(super::dataset(Kind::Synthetic, Path::new(""), class_names(classes), splits))
 }

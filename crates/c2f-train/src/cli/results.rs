@@ -92,8 +92,8 @@ impl Shown {
 /// What the network made of the samples; those that can't be read are left out.
 fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
     let picture = |sample: &&Sample| {
-        let image = c2f_data::decode(&sample.source).ok()?;
-        Some(Picture { name: sample.file.clone(), image, truth: Some(network.classes[sample.label].clone()) })
+        let image = c2f_data::decode(sample).ok()?;
+        Some(Picture { name: sample.file.to_string(), image, truth: Some(network.classes[sample.label].clone()) })
     };
     let pictures: Vec<Picture> = samples.iter().filter_map(picture).collect();
     Ok(overlay::explain(network, &pictures, GUESSES)?)

@@ -108,7 +108,7 @@ pub fn relabel(samples: &[Sample], theirs: &[String], known: &[String]) -> Resul
     let index = |sample: &Sample| {
         let name = &theirs[sample.label];
         known.iter().position(|class| class == name).ok_or_else(|| Error::Dataset {
-            name: sample.file.clone(),
+            name: sample.file.to_string(),
             message: format!("the checkpoint doesn't know the class {name}"),
         })
     };
@@ -205,7 +205,10 @@ mod tests {
     #[test]
     fn classes_are_matched_by_name() {
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let sample = |label| Sample { file: "a.jpg".to_owned(), label, source: c2f_data::Source::File("a.jpg".into()) };
+        let sample = |label| {
+            let source = c2f_data::Source::File { root: std::path::Path::new("").into() };
+            Sample::new("a.jpg", label, source)
+        };
         let known = names(&["crow", "finch", "gull"]);
         let relabelled = relabel(&[sample(0), sample(1)], &names(&["gull", "crow"]), &known).unwrap();
         assert_eq!(relabelled.iter().map(|s| s.label).collect::<Vec<_>>(), [2, 0]);

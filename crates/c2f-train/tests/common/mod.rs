@@ -93,7 +93,7 @@ pub fn draw_pictures(folder: &Path, count: usize, keep: impl Fn(&str) -> bool) {
         std::fs::create_dir_all(&folder).expect("a folder");
         let samples = dataset.splits["train"].iter().filter(|sample| sample.label == label);
         for (index, sample) in samples.take(count).enumerate() {
-            let picture = c2f_data::decode(&sample.source).expect("a drawing");
+            let picture = c2f_data::decode(sample).expect("a drawing");
             picture.save(folder.join(format!("{index}.png"))).expect("a picture");
         }
     }
