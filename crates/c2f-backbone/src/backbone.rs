@@ -57,6 +57,19 @@ impl BackboneInfo {
     pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
     /// Standard deviation of ImageNet's pixels, as torchvision's networks divide by it.
     pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+    /// As torchvision's ResNets and VGGs are.
+    pub(crate) const fn torchvision(name: &'static str, endpoints: &'static [Endpoint]) -> Self {
+        Self {
+            name,
+            endpoints,
+            input_size: 224,
+            mean: Self::IMAGENET_MEAN,
+            std: Self::IMAGENET_STD,
+            padding: PaddingStyle::Symmetric,
+            size_multiple: 1,
+        }
+    }
 }
 
 /// A feature extractor: a network up to one of its endpoints.

@@ -6,13 +6,13 @@ use c2f_ops::{Activation, Maps};
 use super::cnn::{self, MaxPool, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
 use crate::extent::Cut;
-use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
-pub(crate) static RESNET18: BackboneInfo = info("resnet18", &BASIC);
-pub(crate) static RESNET34: BackboneInfo = info("resnet34", &BASIC);
-pub(crate) static RESNET50: BackboneInfo = info("resnet50", &BOTTLENECK);
-pub(crate) static RESNET101: BackboneInfo = info("resnet101", &BOTTLENECK);
-pub(crate) static RESNET152: BackboneInfo = info("resnet152", &BOTTLENECK);
+pub(crate) static RESNET18: BackboneInfo = BackboneInfo::torchvision("resnet18", &BASIC);
+pub(crate) static RESNET34: BackboneInfo = BackboneInfo::torchvision("resnet34", &BASIC);
+pub(crate) static RESNET50: BackboneInfo = BackboneInfo::torchvision("resnet50", &BOTTLENECK);
+pub(crate) static RESNET101: BackboneInfo = BackboneInfo::torchvision("resnet101", &BOTTLENECK);
+pub(crate) static RESNET152: BackboneInfo = BackboneInfo::torchvision("resnet152", &BOTTLENECK);
 
 static BASIC: [Endpoint; 4] = endpoints(BlockKind::Basic);
 static BOTTLENECK: [Endpoint; 4] = endpoints(BlockKind::Bottleneck);
@@ -25,18 +25,6 @@ const fn endpoints(kind: BlockKind) -> [Endpoint; 4] {
         Endpoint::new("layer3", 4 * width, 16),
         Endpoint::new("layer4", 8 * width, 32),
     ]
-}
-
-const fn info(name: &'static str, endpoints: &'static [Endpoint]) -> BackboneInfo {
-    BackboneInfo {
-        name,
-        endpoints,
-        input_size: 224,
-        mean: BackboneInfo::IMAGENET_MEAN,
-        std: BackboneInfo::IMAGENET_STD,
-        padding: PaddingStyle::Symmetric,
-        size_multiple: 1,
-    }
 }
 
 pub(crate) fn resnet18(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {

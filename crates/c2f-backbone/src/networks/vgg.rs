@@ -8,9 +8,9 @@ use c2f_ops::nn::Params;
 use super::cnn::{MaxPool, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
 use crate::extent::Cut;
-use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
-pub(crate) static VGG16_BN: BackboneInfo = info(
+pub(crate) static VGG16_BN: BackboneInfo = BackboneInfo::torchvision(
     "vgg16_bn",
     &[
         Endpoint::new("relu1_2", 64, 1),
@@ -21,7 +21,7 @@ pub(crate) static VGG16_BN: BackboneInfo = info(
         Endpoint::new("pool5", 512, 32),
     ],
 );
-pub(crate) static VGG19_BN: BackboneInfo = info(
+pub(crate) static VGG19_BN: BackboneInfo = BackboneInfo::torchvision(
     "vgg19_bn",
     &[
         Endpoint::new("relu1_2", 64, 1),
@@ -32,18 +32,6 @@ pub(crate) static VGG19_BN: BackboneInfo = info(
         Endpoint::new("pool5", 512, 32),
     ],
 );
-
-const fn info(name: &'static str, endpoints: &'static [Endpoint]) -> BackboneInfo {
-    BackboneInfo {
-        name,
-        endpoints,
-        input_size: 224,
-        mean: BackboneInfo::IMAGENET_MEAN,
-        std: BackboneInfo::IMAGENET_STD,
-        padding: PaddingStyle::Symmetric,
-        size_multiple: 1,
-    }
-}
 
 pub(crate) fn vgg16_bn(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
     cnn(&VGG16_BN, cut, stages(params, [2, 2, 3, 3, 3]))
