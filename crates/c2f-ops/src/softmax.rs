@@ -79,7 +79,7 @@ fn forward<T: Exp>(x: &[T], width: usize) -> Vec<T> {
                 }
                 let scale = T::one() / sum;
                 for x in row {
-                    *x = *x * scale;
+                    *x *= scale;
                 }
             }
         },

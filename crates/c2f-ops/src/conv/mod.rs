@@ -216,8 +216,10 @@ fn gradients<T: Float, R: Send>(
     })
 }
 
-/// Those of both gradients that are wanted, (input, weight), from the input, the output's gradient and the weight; the
-/// input's with what `finish` answered for its blocks.
+/// The gradients of the input, with what `finish` answered for its blocks, and of the weight.
+pub(crate) type WantedGradients<T, R> = (Option<(Vec<T>, Vec<R>)>, Option<Vec<T>>);
+
+/// Those of both gradients that are wanted, (input, weight), from the input, the output's gradient and the weight.
 pub(crate) fn wanted_gradients<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
@@ -225,7 +227,7 @@ pub(crate) fn wanted_gradients<T: Float, R: Send>(
     weight: &[T],
     wanted: (bool, bool),
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
-) -> (Option<(Vec<T>, Vec<R>)>, Option<Vec<T>>) {
+) -> WantedGradients<T, R> {
     match wanted {
         (true, true) => {
             let both = gradients(g, x, dy, weight, finish);
