@@ -117,8 +117,10 @@ impl Block {
 
 /// Runs `f`, which takes and gives maps in the device's own format, on maps (B, H, W, C).
 fn on_native(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    match Format::native(x.device()) {
-        Format::ChannelsLast => f(x),
-        native => Ok(Format::ChannelsLast.from_nchw(&native.to_nchw(&f(&Format::ChannelsLast.to_nchw(x)?)?)?)?),
+    let native = Format::native(x.device());
+    if native == Format::ChannelsLast {
+        return f(x);
     }
+    let y = f(&Format::ChannelsLast.to_nchw(x)?)?;
+    Ok(Format::ChannelsLast.from_nchw(&native.to_nchw(&y)?)?)
 }

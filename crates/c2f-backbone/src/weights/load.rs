@@ -177,7 +177,7 @@ fn features(tensors: BTreeMap<String, Tensor>, file: &Path) -> Result<Features> 
     for ((name, tensor), role) in tensors.into_iter().zip(roles) {
         match role {
             // torchvision has (C, 1, 1) for timm's (C).
-            Role::Feature(ours) if ours.ends_with(".gamma") => {
+            Role::Feature(ours) if ours.rsplit('.').next() == Some("gamma") => {
                 features.tensors.insert(ours, tensor.flatten_all()?);
             }
             Role::Feature(ours) => drop(features.tensors.insert(ours, tensor)),

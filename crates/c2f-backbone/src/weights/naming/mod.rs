@@ -47,9 +47,7 @@ impl Scheme {
 
 /// Names that stay, but for those of the layers behind the features.
 fn keep_all_but(names: &[&str], ignored: &[&str]) -> Vec<Role> {
-    let role = |name: &&str| match ignored.iter().any(|prefix| name.starts_with(prefix)) {
-        true => Role::Ignored,
-        false => Role::Feature((*name).to_owned()),
-    };
+    let is_ignored = |name: &str| ignored.iter().any(|prefix| name.starts_with(prefix));
+    let role = |name: &&str| if is_ignored(name) { Role::Ignored } else { Role::Feature((*name).to_owned()) };
     names.iter().map(role).collect()
 }
