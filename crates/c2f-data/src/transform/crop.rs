@@ -1,9 +1,9 @@
 //! Which part of a picture is seen.
 
-use image::{GenericImageView, RgbImage};
+use image::RgbImage;
 use rand::Rng;
 
-use super::resize::{resize, resize_box};
+use super::resize::resize_box;
 
 /// A part of a picture, in its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +58,6 @@ pub(super) fn uniform(low: f64, high: f64, rng: &mut impl Rng) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
-/// The part `crop` of a picture, resized to `size` x `size`. Nothing outside the part enters, as in torchvision's
-/// `resized_crop`.
-pub(super) fn crop_resize(picture: &RgbImage, crop: CropBox, size: usize) -> RgbImage {
-    let part = picture.view(crop.left, crop.top, crop.width, crop.height).to_image();
-    resize(&part, size, size)
-}
-
 /// Resizes the shorter side to `short` pixels and cuts `size` x `size` (at most `short`) out of the centre:
 /// torchvision's `Resize(short)` and `CenterCrop(size)` in one step, so that only the part that stays is computed.
 pub fn center_crop(picture: &RgbImage, short: usize, size: usize) -> RgbImage {
@@ -88,16 +81,17 @@ pub(super) fn center_box(picture: &RgbImage, short: usize, size: usize) -> [f64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::resize::resize_crop;
     use super::*;
 
     #[test]
-    fn crop_resize_is_torchvisions_resized_crop() {
+    fn resize_crop_is_torchvisions_resized_crop() {
         let open = |name: &str| {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
             image::open(folder.join(name)).unwrap().into_rgb8()
         };
         let crop = CropBox { left: 7, top: 5, width: 40, height: 30 };
-        let got = crop_resize(&open("resize.png"), crop, 24);
+        let got = resize_crop(&open("resize.png"), crop, 24, 24);
         let expected = open("crop_resize.expected.png");
         assert!(got.iter().zip(expected.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
     }

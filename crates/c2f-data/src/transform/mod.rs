@@ -2,6 +2,7 @@
 
 mod crop;
 mod jitter;
+mod planes;
 mod resize;
 
 pub use crop::{CropBox, center_crop, random_resized_crop};
@@ -95,20 +96,23 @@ impl Transform {
                 let flip = rng.random::<f32>() < t.flip;
                 let jitter = t.jitter.draw(&mut rng);
                 views(size, source_size, |size| {
-                    let mut view = crop::crop_resize(picture, crop, size);
+                    let mut view = resize::resize_crop(picture, crop, size, size);
                     if flip {
-                        image::imageops::flip_horizontal_in_place(&mut view);
+                        flip_horizontal(&mut view);
                     }
-                    let mut pixels = unit_pixels(&view);
+                    if jitter.is_empty() {
+                        return planes::of_bytes(&view, t.mean, t.std);
+                    }
+                    let mut pixels = planes::unit_pixels(&view);
                     jitter.apply(&mut pixels);
-                    normalise(&pixels, t.mean, t.std)
+                    planes::of_units(&pixels, t.mean, t.std)
                 })
             }
             Self::Eval(t) => {
                 // One part for both views: the offset of a larger crop would be rounded otherwise.
                 let part = crop::center_box(picture, t.resize.max(size), size);
                 views(size, source_size, |size| {
-                    normalise(&unit_pixels(&resize::resize_box(picture, part, size, size)), t.mean, t.std)
+                    planes::of_bytes(&resize::resize_box(picture, part, size, size), t.mean, t.std)
                 })
             }
         }
@@ -119,12 +123,10 @@ fn views(size: usize, source_size: usize, view: impl Fn(usize) -> Vec<f32>) -> V
     Views { coarse: view(size), source: (source_size != size).then(|| view(source_size)) }
 }
 
-/// The pixels with channels in 0..1.
-fn unit_pixels(picture: &RgbImage) -> Vec<[f32; 3]> {
-    picture.pixels().map(|p| p.0.map(|v| f32::from(v) / 255.0)).collect()
-}
-
-/// (3, H, W): a plane for each channel, `(value - mean) / std`.
-fn normalise(pixels: &[[f32; 3]], mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
-    (0..3).flat_map(|c| pixels.iter().map(move |p| (p[c] - mean[c]) / std[c])).collect()
+/// Mirrors a picture from left to right.
+fn flip_horizontal(picture: &mut RgbImage) {
+    let row = 3 * picture.width() as usize;
+    for row in picture.chunks_exact_mut(row) {
+        row.as_chunks_mut::<3>().0.reverse();
+    }
 }
