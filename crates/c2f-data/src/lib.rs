@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 mod dataset;
 mod decode;
 mod error;
@@ -17,4 +18,4 @@ pub use error::{Error, Result};
 pub use inspect::{Inspection, SplitInspection};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use spec::{Kind, Spec};
-pub use transform::{ColorJitter, EvalTransform, TrainTransform, Transform, Views};
+pub use transform::{ColorJitter, EvalTransform, Fit, Place, Policy, TrainTransform, Transform, Views};

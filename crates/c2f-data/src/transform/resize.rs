@@ -49,8 +49,8 @@ fn try_resize(picture: &RgbImage, crop: CropBox, part: [f64; 4], resized: &mut R
     let (width, height) = resized.dimensions();
     let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
         .map_err(|e| e.to_string())?;
-    let source = TypedCroppedImage::new(source, crop.left, crop.top, crop.width, crop.height)
-        .map_err(|e| e.to_string())?;
+    let source =
+        TypedCroppedImage::new(source, crop.left, crop.top, crop.width, crop.height).map_err(|e| e.to_string())?;
     let mut target = TypedImage::<U8x3>::from_buffer(width, height, resized).map_err(|e| e.to_string())?;
     Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| e.to_string())
 }
