@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 mod dataset;
 mod decode;
 mod error;
@@ -20,4 +21,4 @@ pub use inspect::{Inspection, SplitInspection};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use parquet::ParquetFile;
 pub use spec::{Kind, Level, Spec, TrainOn};
-pub use transform::{ColorJitter, EvalTransform, TrainTransform, Transform, Views};
+pub use transform::{ColorJitter, EvalTransform, Fit, Place, Policy, TrainTransform, Transform, Views};

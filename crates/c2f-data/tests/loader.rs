@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use c2f_data::{
-    Batch, ColorJitter, Error, EvalTransform, Loader, LoaderConfig, Sample, Source, Spec, TrainTransform, Transform,
-    open,
+    Batch, ColorJitter, Error, EvalTransform, Fit, Loader, LoaderConfig, Policy, Sample, Source, Spec, TrainTransform,
+    Transform, open,
 };
 use image::{Rgb, RgbImage};
 
@@ -33,11 +33,12 @@ fn train() -> Transform {
         size: 16,
         source_size: 24,
         scale: (0.5, 1.0),
-        ratio: (0.75, 4.0 / 3.0),
-        flip: 0.5,
+        fit: Fit::Pad,
+        rotation: 10.0,
+        policy: Policy::RandAugment { ops: 2, magnitude: 9 },
+        erase: 0.5,
         jitter: ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 },
-        mean: [0.5; 3],
-        std: [0.25; 3],
+        ..TrainTransform::default()
     })
 }
 
@@ -97,6 +98,19 @@ fn each_picture_is_transformed_as_alone() {
 }
 
 #[test]
+fn batches_do_not_depend_on_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path(), 22, &[3]);
+    let loader = |cache_mb| {
+        Loader::new(Arc::clone(&samples), train(), LoaderConfig { cache_mb, max_unreadable: 0.1, ..config(4) })
+    };
+    let (plain, cached) = (loader(0), loader(1));
+    for epoch in 0..3 {
+        assert_eq!(batches(&cached, epoch, 0), batches(&plain, epoch, 0), "epoch {epoch}");
+    }
+}
+
+#[test]
 fn starting_at_a_batch_is_skipping_those_before() {
     let folder = tempfile::tempdir().unwrap();
     let loader = Loader::new(samples(folder.path(), 22, &[]), train(), config(2));
@@ -104,6 +118,33 @@ fn starting_at_a_batch_is_skipping_those_before() {
     for start in 0..=7 {
         assert_eq!(batches(&loader, 7, start), all[start.min(6)..], "from batch {start}");
     }
+}
+
+#[test]
+fn balanced_epochs_have_each_class_equally_often() {
+    let folder = tempfile::tempdir().unwrap();
+    // 300 samples, all of the same file: 270 of class 0, 20 of class 1, 10 of class 2.
+    let one = samples(folder.path(), 1, &[])[0].clone();
+    let label = |i: usize| if i < 270 { 0 } else { 1 + usize::from(i >= 290) };
+    let samples: Arc<[Sample]> = (0..300).map(|i| Sample { label: label(i), ..one.clone() }).collect();
+    let loader = |threads| {
+        Loader::new(Arc::clone(&samples), train(), LoaderConfig { balanced: true, batch_size: 30, ..config(threads) })
+    };
+    let all = batches(&loader(1), 0, 0);
+    assert_eq!(batches(&loader(8), 0, 0), all);
+    assert_eq!(batches(&loader(2), 0, 4), all[4..]);
+    assert_ne!(batches(&loader(2), 1, 0)[0].ids, all[0].ids);
+    let ids: Vec<u64> = all.iter().flat_map(|b| b.ids.clone()).collect();
+    let of_class = |class| ids.iter().filter(move |&&id| label(id as usize) == class);
+    for class in 0..3 {
+        // 300 draws of one in three: 100, with a standard deviation of 8.
+        let count = of_class(class).count();
+        assert!((67..=133).contains(&count), "{count} of class {class}");
+    }
+    // A class gives all its samples before it gives one again.
+    let counts: Vec<usize> = (290..300).map(|i| of_class(2).filter(|&&id| id == i).count()).collect();
+    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+    assert!(most - least <= 1, "{counts:?}");
 }
 
 #[test]
@@ -181,7 +222,7 @@ fn no_samples_are_no_batches() {
 #[test]
 fn synthetic_pictures_load() {
     let dataset = open(&"synthetic?classes=4&size=12&seed=3".parse::<Spec>().unwrap()).unwrap();
-    let transform = EvalTransform { resize: 32, size: 32, source_size: 32, mean: [0.5; 3], std: [0.5; 3] };
+    let transform = EvalTransform { resize: 32, size: 32, source_size: 32, ..EvalTransform::default() };
     let samples: Arc<[Sample]> = dataset.split("train").unwrap().into();
     let loader = |threads| Loader::new(Arc::clone(&samples), Transform::Eval(transform.clone()), config(threads));
     let one = batches(&loader(1), 0, 0);

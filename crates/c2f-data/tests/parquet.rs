@@ -59,7 +59,8 @@ fn numbers_without_names_are_sorted_by_value() {
 fn threads_read_the_same_file() {
     let dataset = open_as("parquet", &fixture("named"), "").unwrap();
     let samples: Arc<[Sample]> = dataset.split("train").unwrap().into();
-    let transform = EvalTransform { resize: 4, size: 4, source_size: 4, mean: [0.0; 3], std: [1.0; 3] };
+    let transform =
+        EvalTransform { resize: 4, size: 4, source_size: 4, mean: [0.0; 3], std: [1.0; 3], ..EvalTransform::default() };
     for threads in [1, 8] {
         let config = LoaderConfig { batch_size: 7, threads, ..LoaderConfig::default() };
         let loader = Loader::new(Arc::clone(&samples), Transform::Eval(transform.clone()), config);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use c2f_data::transform::{center_crop, random_resized_crop, resize};
-use c2f_data::{ColorJitter, EvalTransform, TrainTransform, Transform};
+use c2f_data::{ColorJitter, EvalTransform, Fit, Place, Policy, TrainTransform, Transform, decode_file};
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -37,15 +37,21 @@ fn train(size: usize, source_size: usize) -> TrainTransform {
         source_size,
         scale: (0.5, 1.0),
         ratio: (0.75, 4.0 / 3.0),
-        flip: 0.5,
-        jitter: NO_JITTER,
         mean: [0.0; 3],
         std: [1.0; 3],
+        ..TrainTransform::default()
     }
 }
 
 fn eval(resize: usize, size: usize, source_size: usize) -> Transform {
-    Transform::Eval(EvalTransform { resize, size, source_size, mean: [0.0; 3], std: [1.0; 3] })
+    Transform::Eval(EvalTransform {
+        resize,
+        size,
+        source_size,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        ..EvalTransform::default()
+    })
 }
 
 #[test]
@@ -75,7 +81,14 @@ fn eval_of_a_square_picture_of_its_size_changes_nothing() {
 #[test]
 fn normalise_makes_planes() {
     let picture = RgbImage::from_fn(2, 2, |x, y| Rgb([255, (x * 255) as u8, (y * 255) as u8]));
-    let transform = EvalTransform { resize: 2, size: 2, source_size: 2, mean: [0.5, 0.25, 0.0], std: [0.5, 0.25, 2.0] };
+    let transform = EvalTransform {
+        resize: 2,
+        size: 2,
+        source_size: 2,
+        mean: [0.5, 0.25, 0.0],
+        std: [0.5, 0.25, 2.0],
+        ..EvalTransform::default()
+    };
     let planes = Transform::Eval(transform).apply(&picture, 0, 0, 0).coarse;
     assert_eq!(planes, [1.0, 1.0, 1.0, 1.0, -1.0, 3.0, -1.0, 3.0, 0.0, 0.0, 0.5, 0.5]);
 }
@@ -155,4 +168,101 @@ fn full_scale_crop_without_flip_is_a_resize() {
     let mut expected = as_picture(&views.coarse, 20);
     image::imageops::flip_horizontal_in_place(&mut expected);
     assert_eq!(as_picture(&flipped.coarse, 20), expected);
+}
+
+/// Decoding, cropping and resizing together: the decoders round differently, but by less than 1/255 on average.
+#[test]
+fn photographs_look_as_pillow_shows_them() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/natural.jpg");
+    let picture = decode_file(&path).unwrap();
+    let crop = image::imageops::crop_imm(&picture, 9, 6, 131, 101).to_image();
+    for size in [56, 112] {
+        let expected = fixture(&format!("natural_{size}.expected.png"));
+        let got = resize(&crop, size, size);
+        let sum: u32 = got.iter().zip(expected.iter()).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        let mean = f64::from(sum) / got.len() as f64;
+        assert!(mean < 1.0, "mean difference of {mean}");
+    }
+}
+
+#[test]
+fn squashing_and_padding_show_the_whole_picture() {
+    let picture = RgbImage::from_fn(40, 20, |x, _| Rgb([if x < 20 { 255 } else { 0 }, 0, 0]));
+    let eval = |fit, place| {
+        let transform = EvalTransform {
+            fit,
+            place,
+            resize: 8,
+            size: 8,
+            source_size: 8,
+            mean: [0.5; 3],
+            std: [1.0; 3],
+            ..EvalTransform::default()
+        };
+        Transform::Eval(transform).apply(&picture, 0, 0, 0).coarse
+    };
+    let row = |planes: &[f32], y: usize| -> Vec<f32> { planes[8 * y..8 * y + 8].iter().map(|v| v + 0.5).collect() };
+    let squashed = eval(Fit::Squash, Place::Center);
+    for y in 0..8 {
+        assert_eq!((row(&squashed, y)[0], row(&squashed, y)[7]), (1.0, 0.0));
+    }
+    let padded = eval(Fit::Pad, Place::Center);
+    // Half of it is the picture, the rest is the mean colour, 128.
+    assert_eq!(row(&padded, 0), [128.0 / 255.0; 8]);
+    assert_eq!((row(&padded, 3)[0], row(&padded, 3)[7]), (1.0, 0.0));
+    // Where the parts meet, the filter reaches over the edge.
+    assert_eq!(row(&eval(Fit::Crop, Place::TopLeft), 3)[..7], [1.0; 7]);
+    assert_eq!(row(&eval(Fit::Crop, Place::BottomRight), 3)[1..], [0.0; 7]);
+
+    // In training, a crop of everything is everything, whatever the picture's aspect.
+    for fit in [Fit::Squash, Fit::Pad] {
+        let transform = TrainTransform { fit, scale: (1.0, 1.0), ratio: (1.0, 1.0), flip: 0.0, ..train(8, 8) };
+        let planes = Transform::Train(transform).apply(&picture, 0, 0, 0).coarse;
+        assert_eq!((planes[24], planes[31]), (1.0, 0.0), "{fit:?}");
+    }
+}
+
+#[test]
+fn five_crops_are_torchvisions() {
+    let source = fixture("resize.png");
+    let mut transform = EvalTransform {
+        resize: 47,
+        size: 24,
+        source_size: 24,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        ..EvalTransform::default()
+    };
+    for (place, left, top) in
+        [(Place::TopLeft, 0, 0), (Place::TopRight, 37, 0), (Place::BottomLeft, 0, 23), (Place::BottomRight, 37, 23)]
+    {
+        transform.place = place;
+        // The shorter side has the size already, so nothing is resized.
+        let mut expected = image::imageops::crop_imm(&source, left, top, 24, 24).to_image();
+        let views = |t: &EvalTransform| as_picture(&Transform::Eval(t.clone()).apply(&source, 0, 0, 0).coarse, 24);
+        assert_eq!(views(&transform), expected, "{place:?}");
+        image::imageops::flip_horizontal_in_place(&mut expected);
+        assert_eq!(views(&EvalTransform { flip: true, ..transform.clone() }), expected, "{place:?}, mirrored");
+    }
+}
+
+#[test]
+fn augmentations_leave_the_draws_of_others_alone() {
+    let picture = fixture("resize.png");
+    let plain = train(24, 24);
+    let apply = |t: &TrainTransform, id| Transform::Train(t.clone()).apply(&picture, 1, 0, id).coarse;
+    let erased = TrainTransform { erase: 1.0, ..plain.clone() };
+    for id in 0..10 {
+        let (plain, erased) = (apply(&plain, id), apply(&erased, id));
+        let changed = plain.iter().zip(&erased).filter(|(a, b)| a != b);
+        assert!(changed.clone().count() > 0 && changed.clone().all(|(_, erased)| *erased == 0.0));
+    }
+    for changed in [
+        TrainTransform { rotation: 30.0, ..plain.clone() },
+        TrainTransform { policy: Policy::RandAugment { ops: 2, magnitude: 20 }, ..plain.clone() },
+        TrainTransform { policy: Policy::TrivialAugment, ..plain.clone() },
+    ] {
+        let different = (0..20).filter(|&id| apply(&changed, id) != apply(&plain, id)).count();
+        assert!(different >= 10, "{different} of 20 pictures differ");
+    }
 }

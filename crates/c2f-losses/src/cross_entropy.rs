@@ -23,18 +23,43 @@ pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes don't fit, a label is K or more, or `smoothing` isn't in 0..=1.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    let &[batch, _] = logits.dims() else {
-        return Err(Error::shape("cross_entropy", "logits", logits, "(B, K)"));
-    };
+    let (batch, _) = check("cross_entropy", logits, smoothing)?;
     if labels.dims() != [batch] {
         return Err(Error::shape("cross_entropy", "labels", labels, format!("({batch})")));
     }
-    if !(0.0..=1.0).contains(&smoothing) {
-        let (setting, expected) = ("smoothing", "a number from 0 to 1");
-        return Err(Error::Setting { loss: "cross_entropy", setting, value: smoothing, expected });
-    }
     let log_probabilities = log_softmax(logits)?;
     let of_label = log_probabilities.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?;
+    smooth(&of_label, &log_probabilities, smoothing)
+}
+
+/// The same for `targets` (B, K), the probability of each class, as mixed pictures have them: each row adds up to 1.
+///
+/// # Errors
+/// If the shapes don't fit, or `smoothing` isn't in 0..=1.
+pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let (batch, classes) = check("soft_cross_entropy", logits, smoothing)?;
+    if targets.dims() != [batch, classes] {
+        return Err(Error::shape("soft_cross_entropy", "targets", targets, format!("({batch}, {classes})")));
+    }
+    let log_probabilities = log_softmax(logits)?;
+    let of_targets = (&log_probabilities * targets)?.sum(D::Minus1)?.mean_all()?;
+    smooth(&of_targets, &log_probabilities, smoothing)
+}
+
+/// B and K.
+fn check(loss: &'static str, logits: &Tensor, smoothing: f64) -> Result<(usize, usize)> {
+    let &[batch, classes] = logits.dims() else {
+        return Err(Error::shape(loss, "logits", logits, "(B, K)"));
+    };
+    if !(0.0..=1.0).contains(&smoothing) {
+        let (setting, expected) = ("smoothing", "a number from 0 to 1");
+        return Err(Error::Setting { loss, setting, value: smoothing, expected });
+    }
+    Ok((batch, classes))
+}
+
+/// The loss from the mean logarithm of the target's probability.
+fn smooth(of_target: &Tensor, log_probabilities: &Tensor, smoothing: f64) -> Result<Tensor> {
     let of_all = log_probabilities.mean_all()?;
-    Ok((of_label.affine(smoothing - 1.0, 0.0)? - of_all.affine(smoothing, 0.0)?)?)
+    Ok((of_target.affine(smoothing - 1.0, 0.0)? - of_all.affine(smoothing, 0.0)?)?)
 }

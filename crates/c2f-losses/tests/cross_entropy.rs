@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_losses::{cross_entropy, log_softmax};
+use c2f_losses::{cross_entropy, log_softmax, soft_cross_entropy};
 use candle_core::{DType, Device, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, labels, values};
 
@@ -19,6 +19,27 @@ fn matches_pytorch_with_and_without_smoothing() {
 fn gradient_matches_differences() {
     let expected = fixture("cross_entropy_0.1");
     check_gradient(&expected["logits"], |logits| cross_entropy(logits, &labels(&expected["labels"]), 0.3));
+}
+
+#[test]
+fn soft_targets_match_pytorch_and_differences() {
+    for (name, smoothing) in [("soft_cross_entropy_0.0", 0.0), ("soft_cross_entropy_0.1", 0.1)] {
+        let expected = fixture(name);
+        let targets = &expected["targets"];
+        assert_matches(&expected, "logits", 1e-12, |logits| soft_cross_entropy(logits, targets, smoothing));
+        check_gradient(&expected["logits"], |logits| soft_cross_entropy(logits, targets, smoothing));
+    }
+}
+
+#[test]
+fn one_class_alone_is_a_label() {
+    let expected = fixture("cross_entropy_0.1");
+    let labels = labels(&expected["labels"]);
+    let classes = Tensor::arange(0u32, 7, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let targets = labels.unsqueeze(1).unwrap().broadcast_eq(&classes).unwrap().to_dtype(DType::F64).unwrap();
+    let soft = soft_cross_entropy(&expected["logits"], &targets, 0.1).unwrap();
+    let hard = cross_entropy(&expected["logits"], &labels, 0.1).unwrap();
+    assert!((values(&soft)[0] - values(&hard)[0]).abs() < 1e-12);
 }
 
 #[test]
@@ -46,4 +67,6 @@ fn says_what_does_not_fit() {
     assert!(error(&labels(&[0, 1, 2]), 0.0).contains("[3]"));
     assert!(error(&labels(&[0, 1]), 1.5).contains("1.5"));
     cross_entropy(&logits, &labels(&[0, 3]), 0.0).unwrap_err();
+    let targets = Tensor::zeros((2, 4), DType::F32, &Device::Cpu).unwrap();
+    assert!(soft_cross_entropy(&logits, &targets, 0.0).unwrap_err().to_string().contains("[2, 4]"));
 }

@@ -81,6 +81,7 @@ impl Embedder {
             source_size: size,
             mean: info.mean,
             std: info.std,
+            ..EvalTransform::default()
         });
         Ok(Self { source: Source::Backbone(backbone), transform, device: device.clone() })
     }

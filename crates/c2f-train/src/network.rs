@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use c2f_attention::{HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, ws_dan};
-use c2f_data::{ColorJitter, EvalTransform, TrainTransform, Transform};
+use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
 use c2f_losses::CenterLoss;
 use c2f_ops::nn::{Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{Method, Mode, Recipe};
+use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
 use crate::{Error, Result};
 
 /// Which looks are trained, or have been.
@@ -101,9 +101,17 @@ impl Network {
 
     /// The transform of evaluation: the centre crop, normalised as the backbone wants it.
     pub fn eval_transform(&self) -> Transform {
+        self.eval_transform_at(Place::Center, false)
+    }
+
+    /// The same with the crop at another place, or mirrored.
+    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> Transform {
         let info = self.model.backbone().info();
         let size = self.recipe.image_size;
         Transform::Eval(EvalTransform {
+            fit: self.recipe.augment.fit.into(),
+            place,
+            flip,
             resize: (size as f64 / f64::from(self.recipe.augment.eval_crop)).round() as usize,
             size,
             source_size: self.source_size(),
@@ -112,22 +120,32 @@ impl Network {
         })
     }
 
-    /// The transform of training: random crop, flip and jitter.
+    /// The transform of training: random crop, flip, and what else the recipe has.
     pub fn train_transform(&self) -> Transform {
         let info = self.model.backbone().info();
         let augment = &self.recipe.augment;
         Transform::Train(TrainTransform {
+            fit: augment.fit.into(),
             size: self.recipe.image_size,
             source_size: self.source_size(),
             scale: augment.crop_scale.into(),
             ratio: augment.crop_ratio.into(),
             flip: augment.flip,
+            rotation: augment.rotation,
+            policy: match augment.policy {
+                AugmentPolicy::None => Policy::None,
+                AugmentPolicy::TrivialAugment => Policy::TrivialAugment,
+                AugmentPolicy::RandAugment => {
+                    Policy::RandAugment { ops: augment.rand_ops, magnitude: augment.rand_magnitude }
+                }
+            },
             jitter: ColorJitter {
                 brightness: augment.brightness,
                 contrast: augment.contrast,
                 saturation: augment.saturation,
                 hue: augment.hue,
             },
+            erase: augment.erase,
             mean: info.mean,
             std: info.std,
         })
@@ -260,7 +278,8 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
     ModelConfig { classes, head, inverse }
 }
 
-fn center_weight(recipe: &Recipe) -> f64 {
+/// Weight of the centre loss of the recipe's method.
+pub(crate) fn center_weight(recipe: &Recipe) -> f64 {
     match recipe.method {
         Method::Baseline => 0.0,
         Method::WsDan => recipe.ws_dan.center_weight,

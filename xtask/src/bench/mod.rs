@@ -2,6 +2,7 @@
 
 mod about;
 mod layers;
+mod loader;
 mod programs;
 mod scaling;
 mod steps;
@@ -43,6 +44,8 @@ enum Part {
     Layers,
     /// c2f alone, over batch sizes and picture sizes
     Scaling,
+    /// Reading the photographs in the folder that C2F_TEST_DATA names, beside torchvision
+    Loader,
 }
 
 /// Prints the tables to stdout, each as soon as it is complete; progress goes to stderr.
@@ -63,6 +66,12 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
     if wanted(Part::Scaling) {
         for table in scaling::tables(&programs)? {
             print!("\n{table}");
+        }
+    }
+    if wanted(Part::Loader) {
+        match std::env::var_os("C2F_TEST_DATA") {
+            Some(data) => print!("\n{}", loader::table(&programs, Path::new(&data), args.rounds)?),
+            None => eprintln!("loader: skipped, as C2F_TEST_DATA is not set"),
         }
     }
     Ok(())

@@ -34,6 +34,11 @@ impl Programs {
         Self { root: root.to_path_buf(), python: python.to_path_buf(), threads }
     }
 
+    /// Threads that each program may use.
+    pub fn threads(&self) -> u32 {
+        self.threads
+    }
+
     /// A program of this workspace, as `cargo build --release` leaves it: `c2f-train`, or `examples/NAME`.
     pub fn c2f(&self, name: &str) -> Command {
         let mut command = Command::new(self.root.join("target/release").join(name));

@@ -1,9 +1,10 @@
 //! Which part of a picture is seen.
 
-use image::{GenericImageView, RgbImage};
+use image::RgbImage;
 use rand::Rng;
 
-use super::resize::{resize, resize_box};
+use super::Fit;
+use super::resize::resize_box;
 
 /// A part of a picture, in its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,26 +59,51 @@ pub(super) fn uniform(low: f64, high: f64, rng: &mut impl Rng) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
-/// The part `crop` of a picture, resized to `size` x `size`. Nothing outside the part enters, as in torchvision's
-/// `resized_crop`.
-pub(super) fn crop_resize(picture: &RgbImage, crop: CropBox, size: usize) -> RgbImage {
-    let part = picture.view(crop.left, crop.top, crop.width, crop.height).to_image();
-    resize(&part, size, size)
+/// Where a crop of evaluation lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the middle.
+    #[default]
+    Center,
+    /// At the left and the top.
+    TopLeft,
+    /// At the right and the top.
+    TopRight,
+    /// At the left and the bottom.
+    BottomLeft,
+    /// At the right and the bottom.
+    BottomRight,
+}
+
+impl Place {
+    /// All, as torchvision's `FiveCrop` has them.
+    pub const ALL: [Self; 5] = [Self::Center, Self::TopLeft, Self::TopRight, Self::BottomLeft, Self::BottomRight];
 }
 
 /// Resizes the shorter side to `short` pixels and cuts `size` x `size` (at most `short`) out of the centre:
 /// torchvision's `Resize(short)` and `CenterCrop(size)` in one step, so that only the part that stays is computed.
 pub fn center_crop(picture: &RgbImage, short: usize, size: usize) -> RgbImage {
-    resize_box(picture, center_box(picture, short, size), size, size)
+    resize_box(picture, eval_box(picture, Fit::Crop, short, size, Place::Center), size, size)
 }
 
-/// The part that [`center_crop`] shows: left, top, width and height in the picture's pixels.
-pub(super) fn center_box(picture: &RgbImage, short: usize, size: usize) -> [f64; 4] {
+/// The part that a crop of `size` x `size` pixels shows, once the shorter side is resized to `short` (both sides, where
+/// the picture is squashed): left, top, width and height in the picture's pixels.
+pub(super) fn eval_box(picture: &RgbImage, fit: Fit, short: usize, size: usize, place: Place) -> [f64; 4] {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let shorter = width.min(height);
     // torchvision cuts the longer side to a whole number of pixels, and rounds the offset half to even.
-    let resized = [width, height].map(|side| (short as f64 * side / shorter).floor());
-    let offset = resized.map(|side| ((side - size as f64) / 2.0).round_ties_even());
+    let resized = match fit {
+        Fit::Squash => [short as f64; 2],
+        Fit::Crop | Fit::Pad => [width, height].map(|side| (short as f64 * side / shorter).floor()),
+    };
+    let end = resized.map(|side| side - size as f64);
+    let offset = match place {
+        Place::Center => end.map(|end| (end / 2.0).round_ties_even()),
+        Place::TopLeft => [0.0, 0.0],
+        Place::TopRight => [end[0], 0.0],
+        Place::BottomLeft => [0.0, end[1]],
+        Place::BottomRight => end,
+    };
     let pixel = [width / resized[0], height / resized[1]];
     let [left, top] = [offset[0] * pixel[0], offset[1] * pixel[1]];
     // Rounding may put the far edge a hair outside.
@@ -88,17 +114,29 @@ pub(super) fn center_box(picture: &RgbImage, short: usize, size: usize) -> [f64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::resize::resize_crop;
     use super::*;
 
     #[test]
-    fn crop_resize_is_torchvisions_resized_crop() {
+    fn resize_crop_is_torchvisions_resized_crop() {
         let open = |name: &str| {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
             image::open(folder.join(name)).unwrap().into_rgb8()
         };
         let crop = CropBox { left: 7, top: 5, width: 40, height: 30 };
-        let got = crop_resize(&open("resize.png"), crop, 24);
+        let got = resize_crop(&open("resize.png"), crop, 24, 24);
         let expected = open("crop_resize.expected.png");
         assert!(got.iter().zip(expected.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
+    }
+
+    #[test]
+    fn resizing_a_crop_is_cropping_and_resizing() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/natural.jpg");
+        let picture = crate::decode_file(&path).unwrap();
+        for (left, top, width, height, size) in [(9, 6, 131, 101, 56), (0, 0, 160, 120, 30), (50, 3, 21, 70, 200)] {
+            let copy = image::imageops::crop_imm(&picture, left, top, width, height).to_image();
+            let expected = super::super::resize::resize(&copy, size, size);
+            assert_eq!(resize_crop(&picture, CropBox { left, top, width, height }, size, size), expected);
+        }
     }
 }

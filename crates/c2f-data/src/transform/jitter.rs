@@ -51,6 +51,10 @@ impl ColorJitter {
 }
 
 impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Changes pixels with channels in 0..1; they stay in that range.
     pub(super) fn apply(&self, pixels: &mut [[f32; 3]]) {
         for change in &self.0 {
@@ -136,7 +140,7 @@ mod tests {
     fn no_jitter_changes_nothing() {
         use rand::SeedableRng;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-        assert!(ColorJitter::default().draw(&mut rng).0.is_empty());
+        assert!(ColorJitter::default().draw(&mut rng).is_empty());
         let all = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
         assert_eq!(all.draw(&mut rng).0.len(), 4);
     }

@@ -130,6 +130,7 @@ fn random_inputs(network: &Network, device: &Device) -> Result<Inputs> {
         images: noise(size)?,
         source: (source_size != size).then(|| noise(source_size)).transpose()?,
         labels: Tensor::from_vec(labels, batch, device).context("labels")?,
+        targets: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::Spec;
-use c2f_train::engine::relabel;
+use c2f_train::engine::{TestViews, relabel};
 use c2f_train::{Error, Evaluation};
 use serde::Serialize;
 
@@ -23,6 +23,12 @@ pub struct Args {
     /// Which of its splits
     #[arg(long, value_name = "NAME", default_value = "test")]
     split: String,
+    /// Average the predictions of the crops in the centre and in the four corners
+    #[arg(long)]
+    five_crop: bool,
+    /// Average the predictions of each crop and its mirror image
+    #[arg(long)]
+    flip: bool,
     /// One JSON value
     #[arg(long)]
     json: bool,
@@ -49,8 +55,9 @@ pub fn run(args: &Args) -> Result<()> {
     let dataset = c2f_data::open(&spec).map_err(Error::from)?;
     let samples = dataset.split(&args.split).map_err(Error::from)?;
     let samples = relabel(samples, &dataset.classes, &network.classes)?;
+    let views = TestViews { five_crop: args.five_crop, flip: args.flip };
     let bar = progress::bar(&args.split, samples.len());
-    let evaluation = c2f_train::evaluate(&network, &samples, &mut |done, _| bar.set_position(done as u64))?;
+    let evaluation = c2f_train::evaluate(&network, &samples, views, &mut |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     for message in &evaluation.unreadable {
         tracing::warn!("skipped {message}");

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use c2f_data::{Sample, Spec};
 use c2f_train::checkpoint::best_path;
+use c2f_train::engine::TestViews;
 use c2f_train::overlay::{self, Explanation, Picture};
 use c2f_train::report::Report;
 use c2f_train::{EpochRecord, Error, Network, Recipe, Summary, TrainOptions};
@@ -80,7 +81,8 @@ impl Shown {
             return Ok(Self { samples, mistakes: Vec::new() });
         }
         let bar = progress::bar("report", pictures.len());
-        let evaluation = c2f_train::evaluate(network, pictures, &mut |done, _| bar.set_position(done as u64))?;
+        let evaluation =
+            c2f_train::evaluate(network, pictures, TestViews::default(), &mut |done, _| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         let mut wrong: Vec<_> = evaluation.rows.iter().filter(|row| row.predicted != row.label).collect();
         wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));

@@ -14,6 +14,8 @@ pub struct Inputs {
     pub source: Option<Tensor>,
     /// (B), u32.
     pub labels: Tensor,
+    /// (B, K), f32: the share of each class in mixed pictures. None: each picture is of its label's class alone.
+    pub targets: Option<Tensor>,
 }
 
 impl Inputs {
@@ -28,6 +30,7 @@ impl Inputs {
             images: tensor(batch.images, batch.size)?,
             source: batch.source.map(|pixels| tensor(pixels, batch.source_size)).transpose()?,
             labels: Tensor::from_vec(batch.labels, pictures, device)?,
+            targets: None,
         })
     }
 

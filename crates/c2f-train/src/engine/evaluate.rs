@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_data::{Loader, LoaderConfig, Sample};
+use c2f_data::{Batch, Epoch, Loader, LoaderConfig, Place, Sample};
 use candle_core::Tensor;
 
 use super::Inputs;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Prediction, Result};
 
 /// What a network is worth on a list of pictures. Accuracies are shares in 0..1.
 #[derive(Clone, Debug)]
@@ -34,6 +34,24 @@ pub struct Evaluation {
     pub unreadable: Vec<String>,
 }
 
+/// The views of each picture whose predictions are averaged. The centre crop is always among them; it is the only one by
+/// default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TestViews {
+    /// Also the crops in the four corners.
+    pub five_crop: bool,
+    /// Also each crop mirrored from left to right.
+    pub flip: bool,
+}
+
+impl TestViews {
+    fn all(self) -> impl Iterator<Item = (Place, bool)> {
+        let places = if self.five_crop { &Place::ALL[..] } else { &[Place::Center] };
+        let flips = if self.flip { &[false, true][..] } else { &[false] };
+        places.iter().flat_map(move |&place| flips.iter().map(move |&flip| (place, flip)))
+    }
+}
+
 /// The combined prediction for one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
@@ -54,9 +72,14 @@ pub struct Row {
 ///
 /// # Errors
 /// If there are no pictures, or more of them are unreadable than the recipe allows.
-pub fn evaluate(network: &Network, samples: &[Sample], on_batch: &mut dyn FnMut(usize, usize)) -> Result<Evaluation> {
+pub fn evaluate(
+    network: &Network,
+    samples: &[Sample],
+    views: TestViews,
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<Evaluation> {
     let never = AtomicBool::new(false);
-    let evaluation = evaluate_until(network, samples, &never, on_batch)?;
+    let evaluation = evaluate_until(network, samples, views, &never, on_batch)?;
     Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
 }
 
@@ -64,6 +87,7 @@ pub fn evaluate(network: &Network, samples: &[Sample], on_batch: &mut dyn FnMut(
 pub(super) fn evaluate_until(
     network: &Network,
     samples: &[Sample],
+    views: TestViews,
     stop: &AtomicBool,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Option<Evaluation>> {
@@ -73,21 +97,29 @@ pub(super) fn evaluate_until(
         threads: recipe.loader.threads,
         prefetch: recipe.loader.prefetch,
         shuffle: false,
+        balanced: false,
         drop_last: false,
         seed: recipe.seed,
         max_unreadable: recipe.loader.max_unreadable,
+        // Each picture is read once.
+        cache_mb: 0,
     };
-    let loader = Loader::new(Arc::from(samples), network.eval_transform(), config);
+    let all: Arc<[Sample]> = Arc::from(samples);
+    let epoch = |(place, flip)| {
+        Loader::new(Arc::clone(&all), network.eval_transform_at(place, flip), config.clone()).epoch(0, 0)
+    };
+    // A loader for each view: all give the same pictures in the same order.
+    let mut epochs: Vec<Epoch> = views.all().map(epoch).collect();
     let mut tally = Tally::default();
     let mut unreadable = Vec::new();
-    for batch in loader.epoch(0, 0) {
+    while let Some(batches) = epochs.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut batch = batch?;
-        unreadable.extend(std::mem::take(&mut batch.unreadable).into_iter().map(|(_, message)| message));
-        if !batch.labels.is_empty() {
-            tally.add(network, batch)?;
+        let mut batches = batches.into_iter().collect::<c2f_data::Result<Vec<Batch>>>()?;
+        unreadable.extend(std::mem::take(&mut batches[0].unreadable).into_iter().map(|(_, message)| message));
+        if !batches[0].labels.is_empty() {
+            tally.add(network, batches)?;
         }
         on_batch(tally.rows.len() + unreadable.len(), samples.len());
     }
@@ -126,12 +158,16 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, network: &Network, batch: c2f_data::Batch) -> Result<()> {
-        let ids: Vec<usize> = batch.ids.iter().map(|id| *id as usize).collect();
-        let labels: Vec<usize> = batch.labels.iter().map(|label| *label as usize).collect();
-        let inputs = Inputs::new(batch, network.params.device())?;
-        let prediction = network.predict(&inputs.images, inputs.source.as_ref())?;
-        let combined = prediction.combined.to_vec2::<f32>()?;
+    /// Adds a batch of each view of the same pictures.
+    fn add(&mut self, network: &Network, views: Vec<Batch>) -> Result<()> {
+        let ids: Vec<usize> = views[0].ids.iter().map(|id| *id as usize).collect();
+        let labels: Vec<usize> = views[0].labels.iter().map(|label| *label as usize).collect();
+        let predict = |batch| {
+            let inputs = Inputs::new(batch, network.params.device())?;
+            network.predict(&inputs.images, inputs.source.as_ref())
+        };
+        let predictions = views.into_iter().map(predict).collect::<Result<Vec<Prediction>>>()?;
+        let combined = mean(predictions.iter().map(|p| Some(&p.combined)))?.to_vec2::<f32>()?;
         for ((probabilities, &label), &sample) in combined.iter().zip(&labels).zip(&ids) {
             let predicted = best(probabilities);
             let truth = f64::from(probabilities[label]);
@@ -145,11 +181,13 @@ impl Tally {
             self.loss -= truth.max(1e-12).ln();
             self.top5 += usize::from(is_among(probabilities, label, 5));
         }
-        self.coarse += count(&prediction.coarse, &labels)?;
-        if let Some(fine) = &prediction.fine {
-            *self.fine.get_or_insert(0) += count(fine, &labels)?;
+        self.coarse += count(&mean(predictions.iter().map(|p| Some(&p.coarse)))?, &labels)?;
+        if predictions[0].fine.is_some() {
+            let fine = mean(predictions.iter().map(|p| p.fine.as_ref()))?;
+            *self.fine.get_or_insert(0) += count(&fine, &labels)?;
         }
-        if let Some(region) = &prediction.region {
+        if predictions[0].region.is_some() {
+            let region = mean(predictions.iter().map(|p| p.region.as_ref()))?;
             *self.area.get_or_insert(0.0) += f64::from(region.mean_all()?.to_scalar::<f32>()?) * labels.len() as f64;
         }
         Ok(())
@@ -171,6 +209,13 @@ impl Tally {
             unreadable,
         }
     }
+}
+
+/// The mean of those tensors that are there, at least one.
+fn mean<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> Result<Tensor> {
+    let tensors: Vec<&Tensor> = tensors.flatten().collect();
+    let sum = tensors[1..].iter().try_fold(tensors[0].clone(), |sum, tensor| sum + *tensor)?;
+    Ok(sum.affine(1.0 / tensors.len() as f64, 0.0)?)
 }
 
 /// The first of the highest values.
@@ -200,6 +245,16 @@ mod tests {
         assert_eq!(best(&values), 1);
         assert!(is_among(&values, 1, 1) && !is_among(&values, 2, 1) && is_among(&values, 2, 2));
         assert!(is_among(&values, 3, 5));
+    }
+
+    #[test]
+    fn views_are_crops_times_flips() {
+        let views = |five_crop, flip| TestViews { five_crop, flip }.all().collect::<Vec<_>>();
+        assert_eq!(views(false, false), [(Place::Center, false)]);
+        assert_eq!(views(false, true), [(Place::Center, false), (Place::Center, true)]);
+        let all = views(true, true);
+        assert_eq!(all.len(), 10);
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 10);
     }
 
     #[test]

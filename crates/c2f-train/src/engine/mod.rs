@@ -4,6 +4,7 @@ mod batch;
 mod evaluate;
 mod event;
 mod metrics;
+mod mix;
 mod objective;
 mod progress;
 mod step;
@@ -11,7 +12,7 @@ mod train;
 
 pub use batch::Inputs;
 pub(crate) use batch::stack;
-pub use evaluate::{Evaluation, Row, evaluate, relabel};
+pub use evaluate::{Evaluation, Row, TestViews, evaluate, relabel};
 pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};
 pub use progress::{Progress, Sums};

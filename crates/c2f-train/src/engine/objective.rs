@@ -1,7 +1,7 @@
 //! The loss of each method.
 
 use c2f_attention::{Images, ws_dan};
-use c2f_losses::{area_penalty, attention_diversity, cross_entropy, total_variation};
+use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
@@ -30,6 +30,14 @@ pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch:
     }
 }
 
+/// The cross entropy of logits (B, K) and what the pictures show.
+fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Tensor> {
+    Ok(match &inputs.targets {
+        Some(targets) => soft_cross_entropy(logits, targets, smoothing)?,
+        None => cross_entropy(logits, &inputs.labels, smoothing)?,
+    })
+}
+
 /// METHOD: w_c CE(coarse) + w_f CE(fine) + centre + area and smoothness of the region + diversity of the attention.
 fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
     let settings = &network.recipe.loss;
@@ -38,14 +46,14 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
     let images = Images { coarse: &inputs.images, source: inputs.source() };
     let output = network.model.forward(&images, &pass, fine_pass.as_ref())?;
 
-    let coarse = cross_entropy(&output.coarse.logits, &inputs.labels, settings.label_smoothing)?;
+    let coarse = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
     let mut loss = coarse.affine(settings.coarse_weight, 0.0)?;
     let mut add = |term: Tensor, weight: f64| -> Result<()> {
         loss = (&loss + term.affine(weight, 0.0)?)?;
         Ok(())
     };
     if let Some(fine) = &output.fine {
-        add(cross_entropy(&fine.logits, &inputs.labels, settings.label_smoothing)?, settings.fine_weight)?;
+        add(classification(&fine.logits, inputs, settings.label_smoothing)?, settings.fine_weight)?;
     }
     if let Some(region) = &output.region {
         let inverse = &network.recipe.inverse;
@@ -70,7 +78,7 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
 /// loss of the raw one.
 fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Objective> {
     let (recipe, pass) = (&network.recipe, Pass::train());
-    let mut rng = ws_dan_rng(recipe.seed, batch);
+    let mut rng = batch_rng(recipe.seed, *b"ws-dan  ", batch);
     let raw = network.model.look(&inputs.images, &pass)?;
     let attention = attention_of(raw.attention.as_ref())?.detach();
 
@@ -85,7 +93,7 @@ fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Ob
     let cropped = ws_dan::crop(inputs.source(), &boxes, size)?;
     let dropped = ws_dan::drop(&inputs.images, &drop_maps, &thresholds(recipe.ws_dan.drop_threshold))?;
 
-    let cross_entropy = |logits: &Tensor| cross_entropy(logits, &inputs.labels, recipe.loss.label_smoothing);
+    let cross_entropy = |logits: &Tensor| classification(logits, inputs, recipe.loss.label_smoothing);
     let mut loss = cross_entropy(&raw.logits)?;
     for picture in [cropped, dropped] {
         loss = (loss + cross_entropy(&network.model.look(&picture, &pass)?.logits)?)?;
@@ -98,11 +106,11 @@ fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Ob
     Ok(Objective { loss, logits: raw.logits.detach(), parts: parts.map(|p| p.detach()) })
 }
 
-/// Keyed by seed and batch, so that a resumed run draws what the uninterrupted one did.
-fn ws_dan_rng(seed: u64, batch: u64) -> ChaCha8Rng {
+/// Keyed by seed, purpose and batch, so that a resumed run draws what the uninterrupted one did.
+pub(super) fn batch_rng(seed: u64, purpose: [u8; 8], batch: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&batch.to_le_bytes());
-    key[16..24].copy_from_slice(b"ws-dan  ");
+    key[16..24].copy_from_slice(&purpose);
     ChaCha8Rng::from_seed(key)
 }

@@ -6,6 +6,7 @@ use c2f_ops::nn::{Entry, Kind, Params};
 use candle_core::Tensor;
 
 use super::Inputs;
+use super::mix::mix;
 use super::objective::objective;
 use crate::ema::Ema;
 use crate::optim::{Gradients, Optimizer, clip_global_norm, global_norm};
@@ -81,6 +82,8 @@ impl Stepper {
             self.pending = Pending { finite: true, buffers: copy_buffers(&network.params)?, ..Pending::default() };
         }
         self.pending.batches += 1;
+        let mixed = mix(&network.recipe, inputs, network.classes.len(), batch)?;
+        let inputs = mixed.as_ref().unwrap_or(inputs);
         let outcome = objective(network, inputs, stage, batch)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         let correct = count_correct(&outcome.logits, &inputs.labels)?;

@@ -9,13 +9,14 @@ use c2f_data::{Batch, Dataset, Loader, LoaderConfig, Sample, Spec};
 use c2f_ops::nn::Kind;
 use candle_core::Device;
 
-use super::evaluate::evaluate_until;
+use super::evaluate::{TestViews, evaluate_until};
 use super::metrics::{read_lines, write_lines};
 use super::progress::stage_of;
 use super::step::{StepReport, Stepper};
 use super::{EpochRecord, Evaluation, Event, Inputs, Progress};
 use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
+use crate::recipe::Sampling;
 use crate::schedule::Schedule;
 use crate::{Error, Network, Recipe, Result, atomic};
 
@@ -227,10 +228,12 @@ impl<'a> Run<'a> {
             threads: recipe.loader.threads,
             prefetch: recipe.loader.prefetch,
             shuffle: true,
+            balanced: recipe.loader.sampling == Sampling::Balanced,
             // A last batch of one or two pictures would spoil BatchNorm's statistics.
             drop_last: data.train.len() >= recipe.batch_size,
             seed: recipe.seed,
             max_unreadable: recipe.loader.max_unreadable,
+            cache_mb: recipe.loader.cache_mb,
         };
         Loader::new(Arc::clone(&data.train), self.network.train_transform(), config)
     }
@@ -362,7 +365,10 @@ impl<'a> Run<'a> {
 
     fn validate(&self, data: &Data, epoch: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<Evaluation>> {
         let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
-        let mut work = || evaluate_until(&self.network, data.validation(), &self.options.stop, &mut on_batch);
+        let mut work = || {
+            let views = TestViews::default();
+            evaluate_until(&self.network, data.validation(), views, &self.options.stop, &mut on_batch)
+        };
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, work),
             None => work(),

@@ -114,7 +114,14 @@ mod tests {
     #[test]
     fn pixels_survive_normalisation() {
         let info = c2f_backbone::info("resnet18").unwrap();
-        let transform = EvalTransform { resize: 8, size: 8, source_size: 8, mean: info.mean, std: info.std };
+        let transform = EvalTransform {
+            resize: 8,
+            size: 8,
+            source_size: 8,
+            mean: info.mean,
+            std: info.std,
+            ..EvalTransform::default()
+        };
         let picture = RgbImage::from_fn(8, 8, |x, y| Rgb([(x * 30) as u8, (y * 36) as u8, (x * y * 4) as u8]));
         let views = Transform::Eval(transform).apply(&picture, 0, 0, 0);
         assert_eq!(denormalise(&views.coarse, 8, info), picture);

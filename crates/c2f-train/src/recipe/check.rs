@@ -46,6 +46,16 @@ impl Recipe {
         interval("augment.crop_scale", augment.crop_scale, 0.01, 1.0)?;
         interval("augment.crop_ratio", augment.crop_ratio, 0.1, 10.0)?;
         real("augment.flip", augment.flip.into(), 0.0..=1.0)?;
+        real("augment.rotation", augment.rotation.into(), 0.0..=180.0)?;
+        whole("augment.rand_ops", augment.rand_ops, 1..=14)?;
+        whole("augment.rand_magnitude", augment.rand_magnitude, 0..=c2f_data::transform::LARGEST_MAGNITUDE)?;
+        real("augment.erase", augment.erase.into(), 0.0..=1.0)?;
+        real("augment.mixup", augment.mixup.into(), 0.0..=100.0)?;
+        real("augment.cutmix", augment.cutmix.into(), 0.0..=100.0)?;
+        // A mixed picture has no class to whose centre it belongs.
+        within(augment.mixup.max(augment.cutmix) == 0.0 || crate::network::center_weight(self) == 0.0, || {
+            Error::field("augment.mixup and augment.cutmix", "on", "0 with a centre loss (its weight is more than 0)")
+        })?;
         real("augment.brightness", augment.brightness.into(), 0.0..=1.0)?;
         real("augment.contrast", augment.contrast.into(), 0.0..=1.0)?;
         real("augment.saturation", augment.saturation.into(), 0.0..=1.0)?;
@@ -87,6 +97,7 @@ impl Recipe {
         whole("loader.threads", self.loader.threads, 1..=256)?;
         whole("loader.prefetch", self.loader.prefetch, 1..=64)?;
         real("loader.max_unreadable", self.loader.max_unreadable, 0.0..=1.0)?;
+        whole("loader.cache_mb", self.loader.cache_mb, 0..=1 << 24)?;
         below_one("ema.decay", self.ema.decay)?;
         whole("checkpoint.every_steps", self.checkpoint.every_steps, 1..=1_000_000)
     }

@@ -16,8 +16,8 @@ use toml::Table;
 
 pub use method::Method;
 pub use tables::{
-    Attention, Augment, Checkpoint, Ema, Features, Inverse, Loader, Loss, Mode, Optimizer, OptimizerKind, Schedule,
-    ScheduleKind, WsDan,
+    Attention, Augment, AugmentPolicy, Checkpoint, Ema, Features, Fit, Inverse, Loader, Loss, Mode, Optimizer,
+    OptimizerKind, Sampling, Schedule, ScheduleKind, WsDan,
 };
 
 use crate::{Error, Result};
@@ -146,10 +146,11 @@ impl Recipe {
     }
 
     /// Names of the fields in which two recipes would train differently: all but where the data and the pretrained
-    /// weights are, how many threads read pictures, and when to save.
+    /// weights are, how pictures are read, and when to save.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let same_place = |recipe: &Self| {
-            let (loader, checkpoint) = (self.loader.clone(), self.checkpoint.clone());
+            let loader = Loader { sampling: recipe.loader.sampling, ..self.loader.clone() };
+            let checkpoint = self.checkpoint.clone();
             let recipe = Self { data: None, weights: None, loader, checkpoint, ..recipe.clone() };
             overrides::flatten(&recipe.to_table())
         };

@@ -93,12 +93,22 @@ pub enum ScheduleKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
+    /// How a picture that isn't square becomes one, in training and evaluation.
+    pub fit: Fit,
     /// Random resized crop: least and largest share of the area.
     pub crop_scale: [f32; 2],
     /// Random resized crop: least and largest width / height.
     pub crop_ratio: [f32; 2],
     /// Probability of a horizontal flip.
     pub flip: f32,
+    /// The most degrees of a rotation to either side.
+    pub rotation: f32,
+    /// Operations drawn from a list.
+    pub policy: AugmentPolicy,
+    /// RandAugment: operations per picture.
+    pub rand_ops: usize,
+    /// RandAugment: their magnitude, 0 to 30.
+    pub rand_magnitude: usize,
     /// Jitter of the brightness: its factor is in 1 -+ this.
     pub brightness: f32,
     /// Jitter of the contrast: its factor is in 1 -+ this.
@@ -107,8 +117,48 @@ pub struct Augment {
     pub saturation: f32,
     /// Jitter of the hue, in turns: 0 to 0.5.
     pub hue: f32,
+    /// Probability of random erasing.
+    pub erase: f32,
+    /// Mixup: both parameters of the beta distribution of the shares; 0 turns it off.
+    pub mixup: f32,
+    /// CutMix: the same.
+    pub cutmix: f32,
     /// Centre crop at evaluation, as a share of the resized picture's side.
     pub eval_crop: f32,
+}
+
+/// How a picture that isn't square becomes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Its aspect stays, and what is too long is cut off.
+    Crop,
+    /// It is squashed to a square.
+    Squash,
+    /// Its aspect stays, in a square of the mean colour.
+    Pad,
+}
+
+impl From<Fit> for c2f_data::Fit {
+    fn from(fit: Fit) -> Self {
+        match fit {
+            Fit::Crop => Self::Crop,
+            Fit::Squash => Self::Squash,
+            Fit::Pad => Self::Pad,
+        }
+    }
+}
+
+/// Lists from which operations are drawn for each picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentPolicy {
+    /// None.
+    None,
+    /// torchvision's `TrivialAugmentWide`.
+    TrivialAugment,
+    /// torchvision's `RandAugment`.
+    RandAugment,
 }
 
 /// `[attention]`
@@ -211,6 +261,20 @@ pub struct Loader {
     pub prefetch: usize,
     /// Share of the pictures that may be unreadable.
     pub max_unreadable: f64,
+    /// How often each training picture is seen.
+    pub sampling: Sampling,
+    /// Memory for decoded training pictures, in MiB; 0 for none.
+    pub cache_mb: usize,
+}
+
+/// How often each training picture is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Once in an epoch.
+    Uniform,
+    /// As often as makes all classes equally frequent.
+    Balanced,
 }
 
 /// `[ema]`

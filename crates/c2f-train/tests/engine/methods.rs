@@ -2,7 +2,7 @@
 
 use crate::support::{options, recipe, train_all};
 use c2f_train::checkpoint::{Checkpoint, best_path, last_path};
-use c2f_train::engine::{Inputs, Stepper, relabel};
+use c2f_train::engine::{Inputs, Stepper, TestViews, relabel};
 use c2f_train::{Error, Event, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
 use candle_core::{Device, Tensor};
 
@@ -35,6 +35,45 @@ fn every_method_makes_finite_steps_that_move_its_weights() {
             assert!(change.to_scalar::<f32>().unwrap() > 0.0, "{method}: {} didn't move", entry.name);
         }
     }
+}
+
+#[test]
+fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
+    for method in Method::ALL {
+        let plain = recipe(method);
+        let mut mixed = plain.clone();
+        for assignment in ["augment.mixup=0.2", "augment.cutmix=1.0", "ws_dan.center_weight=0"] {
+            mixed.set(assignment).unwrap();
+        }
+        let inputs = inputs(&plain, &network(&plain));
+        let loss = |recipe: &Recipe, batch| {
+            let network = network(recipe);
+            let mut stepper = Stepper::new(&network).unwrap();
+            stepper.accumulate(&network, &inputs, network.stage, batch).unwrap().loss
+        };
+        let losses = [0, 1, 2].map(|batch| loss(&mixed, batch));
+        assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{method}: {losses:?}");
+        assert_eq!(loss(&mixed, 1), losses[1], "{method}");
+        assert!(losses[0] != losses[1] && losses[1] != losses[2], "{method}: {losses:?}");
+    }
+}
+
+#[test]
+fn views_at_test_time_change_probabilities_but_not_pictures() {
+    let recipe = recipe(Method::Coarse2fineOrthogonal);
+    let network = network(&recipe);
+    let dataset = c2f_data::open(&recipe.data.as_ref().unwrap().parse().unwrap()).unwrap();
+    let run = |five_crop, flip| {
+        evaluate(&network, &dataset.splits["test"], TestViews { five_crop, flip }, &mut |_, _| {}).unwrap()
+    };
+    let (one, two, ten) = (run(false, false), run(false, true), run(true, true));
+    for other in [&two, &ten] {
+        assert_eq!((other.n, other.area.is_some()), (one.n, one.area.is_some()));
+        assert!(other.rows.iter().zip(&one.rows).all(|(a, b)| (a.sample, a.label) == (b.sample, b.label)));
+        assert!(other.rows.iter().all(|row| (0.0..=1.0).contains(&row.probability)));
+        assert!(other.loss != one.loss && other.loss.is_finite());
+    }
+    assert_eq!(run(true, true).rows, ten.rows);
 }
 
 #[test]
@@ -167,7 +206,7 @@ fn a_run_leaves_what_evaluation_needs() {
     for path in [folder.path().to_owned(), best_path(folder.path())] {
         let network = load_network(&path, &Device::Cpu).unwrap();
         let samples = relabel(&dataset.splits["test"], &dataset.classes, &network.classes).unwrap();
-        let evaluation = evaluate(&network, &samples, &mut |_, _| {}).unwrap();
+        let evaluation = evaluate(&network, &samples, TestViews::default(), &mut |_, _| {}).unwrap();
         assert_eq!(evaluation.top1, records[1].val_top1);
         assert_eq!(evaluation.loss, records[1].val_loss);
         assert_eq!(evaluation.top1_fine, records[1].val_top1_fine);

@@ -92,6 +92,13 @@ fn a_wrong_value_names_field_value_and_range() {
         ("epochs=1.5", ["epochs", "1.5"]),
         ("optimizer.kind=sdg", ["optimizer.kind", "sgd"]),
         ("method=coarse3fine", ["method", "coarse2fine"]),
+        ("augment.fit=stretch", ["augment.fit", "squash"]),
+        ("augment.policy=auto-augment", ["augment.policy", "trivial-augment"]),
+        ("augment.rotation=181", ["augment.rotation", "0 to 180"]),
+        ("augment.rand_magnitude=31", ["augment.rand_magnitude", "0 to 30"]),
+        ("augment.erase=1.5", ["augment.erase", "0 to 1"]),
+        ("augment.mixup=-1", ["augment.mixup", "0 to"]),
+        ("loader.sampling=even", ["loader.sampling", "balanced"]),
         ("loss.label_smoothing=[1]", ["loss.label_smoothing", "[1]"]),
     ] {
         let error = changed(assignment).unwrap_err();
@@ -100,6 +107,8 @@ fn a_wrong_value_names_field_value_and_range() {
         assert!(parts.iter().all(|part| text.contains(part)), "{assignment}: {text}");
         assert!(!text.contains('\n'), "{assignment}: {text}");
     }
+    let with_centers = "[augment]\nmixup = 0.2\n[loss]\ncenter_weight = 1.0\n";
+    assert!(Recipe::from_toml("mine", with_centers).unwrap_err().to_string().contains("centre loss"));
     let error = Recipe::from_toml("mine", "epochs = \"many\"\n").unwrap_err();
     assert!(error.is_usage() && error.to_string().contains("epochs"), "{error}");
 }

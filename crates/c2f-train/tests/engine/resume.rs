@@ -52,6 +52,23 @@ fn ws_dan_draws_the_same() {
 }
 
 #[test]
+fn augmented_mixed_and_balanced_batches_are_the_same() {
+    let mut recipe = recipe(Method::Coarse2fine);
+    for assignment in [
+        "augment.fit=pad",
+        "augment.rotation=15",
+        "augment.policy=rand-augment",
+        "augment.erase=0.5",
+        "augment.mixup=0.2",
+        "augment.cutmix=1.0",
+        "loader.sampling=balanced",
+    ] {
+        recipe.set(assignment).unwrap();
+    }
+    stop_and_resume(&recipe, &[1, 4]);
+}
+
+#[test]
 fn adamw_averages_and_accumulation() {
     let mut recipe = recipe(Method::Attention);
     for assignment in ["optimizer.kind=adamw", "optimizer.lr=0.001", "optimizer.accumulate=2", "ema.decay=0.9"] {
