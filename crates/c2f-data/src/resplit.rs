@@ -34,7 +34,8 @@ impl Dataset {
     /// All pictures of all splits, dealt anew: the fold's part of each class is `test`, the rest is `train`.
     pub(crate) fn keep_fold(&mut self, fold: Fold, seed: u64) -> Result<()> {
         let mut splits = std::mem::take(&mut self.splits);
-        let all: Vec<Sample> = ["train", "val", "test"].iter().filter_map(|name| splits.remove(*name)).flatten().collect();
+        let all: Vec<Sample> =
+            ["train", "val", "test"].iter().filter_map(|name| splits.remove(*name)).flatten().collect();
         let mut in_test = vec![false; all.len()];
         for (label, indices) in shuffled_by_class(&self.classes, &all, seed).iter().enumerate() {
             if indices.len() < fold.of {
