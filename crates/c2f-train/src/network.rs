@@ -279,6 +279,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         zoom_std: recipe.inverse.zoom_std,
         open_bias: recipe.inverse.open_bias,
         attention_gain: recipe.inverse.attention_gain,
+        gradient_scale: recipe.inverse.gradient_scale,
         detach_attended: recipe.inverse.detach_attended,
     });
     ModelConfig { classes, head, inverse }

@@ -18,6 +18,9 @@ pub struct EpochRecord {
     pub train_loss: Option<f64>,
     /// Share of training pictures that the coarse look classified right, augmented, while learning.
     pub train_top1: Option<f64>,
+    /// Mean over the epoch's steps of the gradient's global norm, before clipping; null where no step was made.
+    #[serde(default)]
+    pub grad_norm: Option<f64>,
     /// Mean over the validation pictures of -ln of the combined prediction's probability of the truth.
     pub val_loss: f64,
     /// Accuracy of the combined prediction.

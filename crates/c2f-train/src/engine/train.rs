@@ -309,8 +309,10 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        if self.stepper.update(&self.network, lr)? {
+        if let Some(norm) = self.stepper.update(&self.network, lr)? {
             self.progress.not_finite = 0;
+            self.progress.sums.steps += 1;
+            self.progress.sums.grad_norm += norm;
             return Ok(());
         }
         let Progress { epoch, batch, not_finite, .. } = &mut self.progress;
@@ -342,6 +344,7 @@ impl<'a> Run<'a> {
             stage: self.network.stage,
             train_loss: sums.mean_loss(),
             train_top1: sums.top1(),
+            grad_norm: sums.mean_grad_norm(),
             val_loss: evaluation.loss,
             val_top1: evaluation.top1,
             val_top1_coarse: evaluation.top1_coarse,

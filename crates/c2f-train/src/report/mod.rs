@@ -230,6 +230,7 @@ mod tests {
             stage,
             train_loss,
             train_top1: Some(0.5),
+            grad_norm: None,
             val_loss: 1.0,
             val_top1: 0.5,
             val_top1_coarse: Some(0.45),
