@@ -130,7 +130,7 @@ fn open_jpeg(bytes: &[u8]) -> std::result::Result<(JpegDecoder<'_>, (u32, u32)),
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged_jpeg)?;
+    decoder.decode_headers().map_err(|e| damaged_jpeg(&e))?;
     let (width, height) = decoder.dimensions().ok_or("is a damaged JPEG: it has no dimensions")?;
     let (width, height) = (width as u32, height as u32);
     check_size(width, height)?;
@@ -143,7 +143,7 @@ fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation),
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = *decoder.options();
     decoder.set_options(options.jpeg_set_out_colorspace(space));
-    let pixels = decoder.decode().map_err(damaged_jpeg)?;
+    let pixels = decoder.decode().map_err(|e| damaged_jpeg(&e))?;
     let picture = if grey {
         image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
     } else {
@@ -158,7 +158,7 @@ fn jpeg_orientation(decoder: &JpegDecoder<'_>) -> Orientation {
     orientation.unwrap_or(Orientation::NoTransforms)
 }
 
-fn damaged_jpeg(error: zune_jpeg::errors::DecodeErrors) -> String {
+fn damaged_jpeg(error: &zune_jpeg::errors::DecodeErrors) -> String {
     format!("is a damaged or cut-off JPEG: {error:?}")
 }
 

@@ -27,11 +27,11 @@ fn write_calibration(text: &mut String, calibration: &Calibration) -> Result {
     writeln!(text, "  {:<20} {:>8}", "expected error", percent(calibration.ece))?;
     writeln!(text, "  {:<20} {:>8.3}", "loss", calibration.loss)?;
     writeln!(text, "  {:<20} {:>8.3}", "Brier score", calibration.brier)?;
-    writeln!(text, "  {:<20} {:>8} {:>11} {:>9}", "probability", "pictures", "probability", "right")?;
+    writeln!(text, "  {:<20} {:>8} {:>9} {:>9}", "probability", "pictures", "mean", "right")?;
     for bin in &calibration.bins {
         if let (Some(confidence), Some(accuracy)) = (bin.confidence, bin.accuracy) {
             let range = format!("{:.1} to {}", bin.from * 100.0, percent(bin.to));
-            writeln!(text, "  {range:<20} {:>8} {:>11} {:>9}", bin.n, percent(confidence), percent(accuracy))?;
+            writeln!(text, "  {range:<20} {:>8} {:>9} {:>9}", bin.n, percent(confidence), percent(accuracy))?;
         }
     }
     Ok(())
