@@ -144,6 +144,12 @@ pub fn open(spec: &Spec) -> Result<Dataset> {
     if let Some(classes) = spec.classes {
         dataset.keep_classes(classes, spec)?;
     }
+    if let Some(fold) = spec.fold {
+        dataset.keep_fold(fold, seed)?;
+    }
+    if let Some(percent) = spec.holdout {
+        dataset.hold_out(percent, seed)?;
+    }
     if let Some(size) = spec.size {
         dataset.keep_pictures(size, seed);
     }

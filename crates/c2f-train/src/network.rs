@@ -278,6 +278,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         decoder_channels: recipe.inverse.decoder_channels,
         zoom_std: recipe.inverse.zoom_std,
         open_bias: recipe.inverse.open_bias,
+        attention_gain: recipe.inverse.attention_gain,
         detach_attended: recipe.inverse.detach_attended,
     });
     ModelConfig { classes, head, inverse }

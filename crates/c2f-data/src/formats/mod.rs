@@ -21,7 +21,7 @@ mod classes;
 mod csv;
 mod nan;
 mod pictures;
-mod split;
+pub(crate) mod split;
 
 use std::collections::BTreeMap;
 use std::path::Path;
