@@ -109,14 +109,15 @@ fn a_full_evaluation_adds_to_the_plain_one() {
     let arguments = ["eval", "--checkpoint", text(&run), "--data", DATA];
     let plain = json(&[&arguments[..], &["--json"]].concat());
     let full = json(&[&arguments[..], &["--json", "--full"]].concat());
-    let added = ["calibration", "per_class", "confused", "pictures", "localisation", "attention_diversity"];
+    let added =
+        ["loss", "brier", "calibration", "per_class", "confused", "pictures", "localisation", "attention_diversity"];
     let mut expected = [keys(&plain), added.to_vec()].concat();
     expected.sort_unstable();
     assert_eq!(keys(&full), expected);
     assert!(keys(&plain).iter().all(|key| full[*key] == plain[*key]), "{full}");
 
     let calibration = &full["calibration"];
-    assert_eq!(keys(calibration), ["bins", "brier", "ece", "loss"]);
+    assert_eq!(keys(calibration), ["bins", "ece"]);
     assert_eq!(calibration["bins"].as_array().unwrap().len(), 15);
     assert_eq!(keys(&calibration["bins"][0]), ["accuracy", "confidence", "from", "n", "to"]);
     assert_eq!(keys(&full["per_class"][0]), ["class", "correct", "n", "top1"]);
@@ -126,7 +127,7 @@ fn a_full_evaluation_adds_to_the_plain_one() {
     assert_eq!(keys(picture), of_picture);
     assert_eq!(picture["file"], "synthetic/test/000003");
     let localisation = &full["localisation"];
-    assert_eq!(keys(localisation), ["attention", "fine_look", "n", "region"]);
+    assert_eq!(keys(localisation), ["attention", "fine_box", "n", "region"]);
     let of_map = ["box_area", "box_mass", "parts_area", "parts_mass", "parts_pointing", "pointing"];
     assert_eq!((keys(&localisation["attention"]), keys(&localisation["region"])), (of_map.to_vec(), of_map.to_vec()));
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{device, measures, percent, print, print_json};
 use crate::progress;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)

@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use c2f_train::measures::{Calibration, ClassAccuracy, Confusion, Localisation, Measures};
+use c2f_train::measures::{ClassAccuracy, Confusion, Localisation, Measures};
 
 use super::percent;
 
@@ -11,7 +11,7 @@ const ROWS: usize = 10;
 
 /// Appends what was measured beyond accuracy.
 pub fn write(text: &mut String, measures: &Measures) -> Result {
-    write_calibration(text, &measures.calibration)?;
+    write_calibration(text, measures)?;
     if let Some(localisation) = &measures.localisation {
         write_localisation(text, localisation)?;
     }
@@ -22,13 +22,13 @@ pub fn write(text: &mut String, measures: &Measures) -> Result {
     write_worst(text, &measures.per_class)
 }
 
-fn write_calibration(text: &mut String, calibration: &Calibration) -> Result {
+fn write_calibration(text: &mut String, measures: &Measures) -> Result {
     writeln!(text, "\ncalibration")?;
-    writeln!(text, "  {:<20} {:>8}", "expected error", percent(calibration.ece))?;
-    writeln!(text, "  {:<20} {:>8.3}", "loss", calibration.loss)?;
-    writeln!(text, "  {:<20} {:>8.3}", "Brier score", calibration.brier)?;
+    writeln!(text, "  {:<20} {:>8}", "expected error", percent(measures.calibration.ece))?;
+    writeln!(text, "  {:<20} {:>8.3}", "loss", measures.loss)?;
+    writeln!(text, "  {:<20} {:>8.3}", "Brier score", measures.brier)?;
     writeln!(text, "  {:<20} {:>8} {:>9} {:>9}", "probability", "pictures", "mean", "right")?;
-    for bin in &calibration.bins {
+    for bin in &measures.calibration.bins {
         if let (Some(confidence), Some(accuracy)) = (bin.confidence, bin.accuracy) {
             let range = format!("{:.1} to {}", bin.from * 100.0, percent(bin.to));
             writeln!(text, "  {range:<20} {:>8} {:>9} {:>9}", bin.n, percent(confidence), percent(accuracy))?;
@@ -54,7 +54,7 @@ fn write_localisation(text: &mut String, localisation: &Localisation) -> Result 
     let uniform = &localisation.attention;
     let (object, parts) = (percent(uniform.box_area), optional(uniform.parts_area));
     row("a uniform map", [object.clone(), object, parts.clone(), parts])?;
-    if let Some(look) = &localisation.fine_look {
+    if let Some(look) = &localisation.fine_box {
         let (area, object, iou) = (percent(look.area), percent(look.box_covered), percent(look.iou));
         let parts =
             look.parts_covered.map_or_else(String::new, |share| format!(" and {} of the parts", percent(share)));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Evaluation, engine::Row};
+use crate::engine::Row;
 
 /// Bins of confidence, as Guo et al. have them.
 const BINS: usize = 15;
@@ -13,10 +13,6 @@ pub struct Calibration {
     /// The expected calibration error, in 0..=1: the mean over the pictures of the distance between confidence and accuracy
     /// of their bin (Guo et al. 2017, arXiv 1706.04599).
     pub ece: f64,
-    /// Mean of -ln of the probability of the truth.
-    pub loss: f64,
-    /// The Brier score, 0 (best) to 2: see [`Evaluation::brier`].
-    pub brier: f64,
     /// 15 bins of equal width, from the least confident up.
     pub bins: Vec<Bin>,
 }
@@ -37,9 +33,9 @@ pub struct Bin {
 }
 
 impl Calibration {
-    pub(super) fn new(evaluation: &Evaluation) -> Self {
-        let bins = bins(&evaluation.rows);
-        Self { ece: expected_error(&bins), loss: evaluation.loss, brier: evaluation.brier, bins }
+    pub(super) fn new(rows: &[Row]) -> Self {
+        let bins = bins(rows);
+        Self { ece: expected_error(&bins), bins }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Localisation {
     /// The region map of the inverse mapping; none where there is none.
     pub region: Option<MapScores>,
     /// The box of the second look; none where it sees the whole view.
-    pub fine_look: Option<FineLook>,
+    pub fine_box: Option<FineBox>,
 }
 
 /// Where a map has its mass and its maximum. All are means over the pictures, in 0..=1; the parts' are none where those aren't
@@ -43,7 +43,7 @@ pub struct MapScores {
 
 /// Where the second look's box lies. All are means over the pictures, in 0..=1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FineLook {
+pub struct FineBox {
     /// Its share of the view.
     pub area: f64,
     /// The share of the object's box that it has inside.
@@ -136,7 +136,7 @@ impl Tally {
             n: self.n,
             attention: self.attention.finish()?,
             region: self.region.finish(),
-            fine_look: self.fine.finish(),
+            fine_box: self.fine.finish(),
         })
     }
 }
@@ -181,8 +181,8 @@ impl FineSums {
         }
     }
 
-    fn finish(self) -> Option<FineLook> {
-        Some(FineLook {
+    fn finish(self) -> Option<FineBox> {
+        Some(FineBox {
             area: self.area.get()?,
             box_covered: self.box_covered.get()?,
             iou: self.iou.get()?,
@@ -350,7 +350,7 @@ mod tests {
         tally.add(&target, &map(2, &[1.0, 0.5, 2.0, 0.5]), None, None);
         tally.add(&Target { object: WHOLE, parts: Vec::new() }, &map(2, &[0.0, 0.0, 0.0, 1.0]), None, None);
         let found = tally.finish().unwrap();
-        assert_eq!((found.n, found.region, found.fine_look), (2, None, None));
+        assert_eq!((found.n, found.region, found.fine_box), (2, None, None));
         assert_near(found.attention.box_mass, f64::midpoint(0.75, 1.0));
         assert_near(found.attention.pointing, 1.0);
         assert_near(found.attention.box_area, f64::midpoint(0.5, 1.0));

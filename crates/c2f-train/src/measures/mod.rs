@@ -6,7 +6,7 @@ mod localisation;
 
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassAccuracy, Confusion};
-pub use localisation::{FineLook, Localisation, MapScores};
+pub use localisation::{FineBox, Localisation, MapScores};
 
 use c2f_data::{Place, Sample};
 use serde::Serialize;
@@ -21,6 +21,10 @@ const CONFUSED: usize = 20;
 /// What is measured beyond accuracy. What a method or a data set doesn't have is null in JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measures {
+    /// See [`Evaluation::loss`].
+    pub loss: f64,
+    /// See [`Evaluation::brier`].
+    pub brier: f64,
     /// Whether the combined prediction's probabilities can be believed.
     pub calibration: Calibration,
     /// The classes that have pictures, in the order of the network's classes.
@@ -95,7 +99,9 @@ pub fn measure(
     let evaluation = evaluate_with(network, samples, views, &mut locate, on_batch)?;
     let rows = &evaluation.rows;
     let measures = Measures {
-        calibration: Calibration::new(&evaluation),
+        loss: evaluation.loss,
+        brier: evaluation.brier,
+        calibration: Calibration::new(rows),
         per_class: confusion::per_class(rows, &network.classes),
         confused: confusion::most_confused(rows, &network.classes, CONFUSED),
         pictures: rows.iter().map(|row| Picture::new(row, samples)).collect(),

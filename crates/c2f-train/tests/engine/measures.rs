@@ -52,13 +52,13 @@ fn every_method_has_the_measures_of_its_parts() {
         assert_eq!(found.n, samples.len());
         assert_eq!(found.region.is_some(), method.has_inverse());
         let zooms = method == Method::WsDan || (method.has_inverse() && recipe.to_toml().contains("zoom\""));
-        assert_eq!(found.fine_look.is_some(), zooms, "{}", recipe.to_toml());
+        assert_eq!(found.fine_box.is_some(), zooms, "{}", recipe.to_toml());
         for scores in [Some(&found.attention), found.region.as_ref()].into_iter().flatten() {
             assert!(scores.parts_mass.unwrap() <= scores.box_mass && scores.box_mass <= 1.0, "{scores:?}");
             assert!(scores.parts_pointing.unwrap() <= scores.pointing && scores.pointing <= 1.0, "{scores:?}");
             assert!(0.0 < scores.parts_area.unwrap() && scores.parts_area.unwrap() < scores.box_area, "{scores:?}");
         }
-        if let Some(look) = found.fine_look {
+        if let Some(look) = found.fine_box {
             let shares = [look.area, look.box_covered, look.iou, look.parts_covered.unwrap()];
             assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{look:?}");
         }
@@ -112,7 +112,7 @@ fn boxes_of_files_are_seen_where_the_crop_has_them() {
     assert!((whole.attention.box_mass - 1.0).abs() < 1e-6, "{whole:?}");
     assert_eq!((whole.attention.parts_mass, whole.attention.parts_area), (None, None));
     // All of the second look lies in the box.
-    let look = whole.fine_look.unwrap();
+    let look = whole.fine_box.unwrap();
     assert!((look.iou - look.area).abs() < 1e-6 && (look.box_covered - look.area).abs() < 1e-6, "{look:?}");
 
     // The middle half of the picture is seen: of its left half a half, of its left quarter nothing.
