@@ -24,12 +24,41 @@ const MAX_BYTES: u64 = 512 << 20;
 pub fn decode(sample: &Sample) -> Result<RgbImage> {
     match &sample.source {
         Source::File { root } => decode_file(&root.join(&*sample.file)),
-        Source::Parquet { file, row } => decode_bytes(&file.picture(*row)?).map_err(|message| Error::Picture {
-            path: file.path().to_owned(),
-            message: format!("row {row} {message}"),
-        }),
+        Source::Parquet { file, row } => {
+            decode_bytes(&file.picture(*row)?).map_err(|message| row_error(file.path(), *row, &message))
+        }
         Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
     }
+}
+
+/// What a picture says of itself before its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// As the file holds it.
+    pub width: u32,
+    pub height: u32,
+    /// How it is turned upright.
+    pub orientation: Orientation,
+}
+
+/// The header of a sample. No pixel is decoded.
+pub(crate) fn header(sample: &Sample) -> Result<Header> {
+    match &sample.source {
+        Source::File { root } => {
+            let path = root.join(&*sample.file);
+            header_of_bytes(&read(&path)?).map_err(|message| Error::Picture { path, message })
+        }
+        Source::Parquet { file, row } => {
+            header_of_bytes(&file.picture(*row)?).map_err(|message| row_error(file.path(), *row, &message))
+        }
+        Source::Synthetic { size, .. } => {
+            Ok(Header { width: *size, height: *size, orientation: Orientation::NoTransforms })
+        }
+    }
+}
+
+fn row_error(path: &Path, row: u64, message: &str) -> Error {
+    Error::Picture { path: path.to_owned(), message: format!("row {row} {message}") }
 }
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
@@ -63,8 +92,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn decode_bytes(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
-    let (mut picture, orientation) =
-        if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
+    let (mut picture, orientation) = if is_jpeg(bytes) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
     picture.apply_orientation(orientation);
     Ok(match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
@@ -73,34 +101,65 @@ fn decode_bytes(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
     })
 }
 
-/// JPEG in zune-jpeg's strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey.
-fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
+    let ((width, height), orientation) = if is_jpeg(bytes) {
+        let (decoder, size) = open_jpeg(bytes)?;
+        (size, jpeg_orientation(&decoder))
+    } else {
+        let (mut decoder, _) = open_other(bytes)?;
+        (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
+    };
+    Ok(Header { width, height, orientation })
+}
+
+fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xd8, 0xff])
+}
+
+type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
+
+/// JPEG in zune-jpeg's strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey. With
+/// its width and height.
+fn open_jpeg(bytes: &[u8]) -> std::result::Result<(JpegDecoder<'_>, (u32, u32)), String> {
     // What is missing from the last row of blocks passes even the strict mode.
     if !has_end_marker(bytes) {
         return Err("is a cut-off JPEG: its end marker is missing".to_owned());
     }
-    let damaged = |e: zune_jpeg::errors::DecodeErrors| format!("is a damaged or cut-off JPEG: {e:?}");
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
+    decoder.decode_headers().map_err(|e| damaged_jpeg(&e))?;
     let (width, height) = decoder.dimensions().ok_or("is a damaged JPEG: it has no dimensions")?;
     let (width, height) = (width as u32, height as u32);
     check_size(width, height)?;
+    Ok((decoder, (width, height)))
+}
+
+fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+    let (mut decoder, (width, height)) = open_jpeg(bytes)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    let options = *decoder.options();
     decoder.set_options(options.jpeg_set_out_colorspace(space));
-    let pixels = decoder.decode().map_err(damaged)?;
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let pixels = decoder.decode().map_err(|e| damaged_jpeg(&e))?;
     let picture = if grey {
         image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
     } else {
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
     let picture = picture.ok_or("is a damaged JPEG: fewer pixels than its header says")?;
-    Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((picture, jpeg_orientation(&decoder)))
+}
+
+fn jpeg_orientation(decoder: &JpegDecoder<'_>) -> Orientation {
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    orientation.unwrap_or(Orientation::NoTransforms)
+}
+
+fn damaged_jpeg(error: &zune_jpeg::errors::DecodeErrors) -> String {
+    format!("is a damaged or cut-off JPEG: {error:?}")
 }
 
 /// Whether an end marker follows the last start of a scan. Compressed data holds neither (0xff is followed by 0 there);
@@ -110,7 +169,8 @@ fn has_end_marker(bytes: &[u8]) -> bool {
     last(0xd9) > last(0xda)
 }
 
-fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+/// A picture that is no JPEG, and what its format is called.
+fn open_other(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, &'static str), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let name = match reader.format() {
         Some(ImageFormat::Png) => "PNG",
@@ -120,18 +180,26 @@ fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation)
         Some(ImageFormat::Tiff) => "TIFF",
         _ => return Err(format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes))),
     };
-    let damaged = |e: image::ImageError| match e {
-        image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
-        e => format!("is a damaged or cut-off {name}: {e}"),
-    };
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(|e| damaged_other(name, &e))?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
+    Ok((decoder, name))
+}
+
+fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+    let (mut decoder, name) = open_other(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation))
+    Ok((DynamicImage::from_decoder(decoder).map_err(|e| damaged_other(name, &e))?, orientation))
+}
+
+fn damaged_other(name: &str, error: &image::ImageError) -> String {
+    match error {
+        image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
+        error => format!("is a damaged or cut-off {name}: {error}"),
+    }
 }
 
 fn check_size(width: u32, height: u32) -> std::result::Result<(), String> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod annotation;
 mod cache;
 mod dataset;
 mod decode;
@@ -15,6 +16,7 @@ mod spec;
 pub mod synthetic;
 pub mod transform;
 
+pub use annotation::Annotation;
 pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};

@@ -106,14 +106,14 @@ impl Network {
 
     /// The transform of evaluation: the centre crop, normalised as the backbone wants it.
     pub fn eval_transform(&self) -> Transform {
-        self.eval_transform_at(Place::Center, false)
+        Transform::Eval(self.eval_transform_at(Place::Center, false))
     }
 
     /// The same with the crop at another place, or mirrored.
-    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> Transform {
+    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> EvalTransform {
         let info = self.model.backbone().info();
         let size = self.recipe.image_size;
-        Transform::Eval(EvalTransform {
+        EvalTransform {
             fit: self.recipe.augment.fit.into(),
             place,
             flip,
@@ -122,7 +122,7 @@ impl Network {
             source_size: self.source_size(),
             mean: info.mean,
             std: info.std,
-        })
+        }
     }
 
     /// The transform of training: random crop, flip, and what else the recipe has.

@@ -18,7 +18,7 @@ use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
 use crate::recipe::Sampling;
 use crate::schedule::Schedule;
-use crate::{Error, Network, Recipe, Result, atomic};
+use crate::{Error, Network, Prediction, Recipe, Result, atomic};
 
 /// Steps in a row without a finite loss after which a run gives up.
 const NOT_FINITE_LIMIT: usize = 10;
@@ -351,6 +351,7 @@ impl<'a> Run<'a> {
             val_top1_fine: evaluation.top1_fine,
             val_top5: evaluation.top5,
             val_area: evaluation.area,
+            val_attention_cosine: evaluation.attention_cosine,
             lr: sums.lr,
             images_per_s: sums.images_per_s(),
         };
@@ -370,7 +371,8 @@ impl<'a> Run<'a> {
         let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
         let mut work = || {
             let views = TestViews::default();
-            evaluate_until(&self.network, data.validation(), views, &self.options.stop, &mut on_batch)
+            let nothing_more = &mut |_: &[usize], _: &Prediction| Ok(());
+            evaluate_until(&self.network, data.validation(), views, &self.options.stop, nothing_more, &mut on_batch)
         };
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, work),

@@ -7,6 +7,7 @@ mod panel;
 mod sheet;
 mod text;
 
+pub(crate) use explain::Maps;
 pub use explain::{Picture, explain};
 pub use heat::Map;
 pub use panel::{attention_panel, region_panel};

@@ -1,6 +1,6 @@
 //! Every method trains, evaluates and predicts; what isn't finite is survived.
 
-use crate::support::{options, recipe, train_all};
+use crate::support::{network, options, recipe, train_all};
 use c2f_train::checkpoint::{Checkpoint, best_path, last_path};
 use c2f_train::engine::{Inputs, Stepper, TestViews, relabel};
 use c2f_train::{Error, Event, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
@@ -11,10 +11,6 @@ fn inputs(recipe: &Recipe, network: &Network) -> Inputs {
     let config = c2f_data::LoaderConfig { batch_size: 6, shuffle: true, ..c2f_data::LoaderConfig::default() };
     let loader = c2f_data::Loader::new(dataset.splits["train"].as_slice().into(), network.train_transform(), config);
     Inputs::new(loader.epoch(0, 0).next().unwrap().unwrap(), &Device::Cpu).unwrap()
-}
-
-fn network(recipe: &Recipe) -> Network {
-    Network::new(recipe, ["a", "b", "c"].map(str::to_owned).to_vec(), &Device::Cpu).unwrap()
 }
 
 #[test]
