@@ -15,4 +15,4 @@ pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode
 pub use error::{Error, Result};
 pub use inverse::InverseMapping;
 pub use model::{Images, Look, Model, Output};
-pub use region::{MIN_BOX, Region, region_boxes, sample_boxes};
+pub use region::{MIN_BOX, Region, box_areas, region_boxes, sample_boxes};

@@ -24,10 +24,20 @@ impl Region {
     /// # Errors
     /// If candle fails.
     pub fn area(&self) -> Result<Tensor> {
-        let Some(boxes) = &self.boxes else { return Ok(self.map.flatten_from(1)?.mean(1)?) };
-        let sides = (boxes.narrow(1, 2, 2)? - boxes.narrow(1, 0, 2)?)?;
-        Ok((sides.narrow(1, 0, 1)? * sides.narrow(1, 1, 1)?)?.squeeze(1)?)
+        match &self.boxes {
+            Some(boxes) => box_areas(boxes),
+            None => Ok(self.map.flatten_from(1)?.mean(1)?),
+        }
     }
+}
+
+/// The areas (B) of boxes (B, 4), x1, y1, x2, y2 in 0..=1, as shares of the picture.
+///
+/// # Errors
+/// If `boxes` isn't (B, 4).
+pub fn box_areas(boxes: &Tensor) -> Result<Tensor> {
+    let sides = (boxes.narrow(1, 2, 2)? - boxes.narrow(1, 0, 2)?)?;
+    Ok((sides.narrow(1, 0, 1)? * sides.narrow(1, 1, 1)?)?.squeeze(1)?)
 }
 
 /// The boxes (B, 4) around region maps (B, 1, H, W): per axis, mean +- `zoom_std` standard deviations of R seen as a

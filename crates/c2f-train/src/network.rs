@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use c2f_attention::{HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, ws_dan};
+use c2f_attention::{HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, box_areas, ws_dan};
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
 use c2f_losses::CenterLoss;
-use c2f_ops::nn::{Params, Pass};
+use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,20 @@ pub struct Prediction {
     pub boxes: Option<Tensor>,
 }
 
+impl Prediction {
+    /// (B): the share of each picture that the second look sees; none without a second look.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn area(&self) -> Result<Option<Tensor>> {
+        Ok(match (&self.boxes, &self.region) {
+            (Some(boxes), _) => Some(box_areas(boxes)?),
+            (None, Some(map)) => Some(map.flatten_from(1)?.mean(1)?),
+            (None, None) => None,
+        })
+    }
+}
+
 impl Network {
     /// A network with initial weights from the recipe's seed. Its backbone is not pretrained: see
     /// [`load_pretrained`](Self::load_pretrained).
@@ -94,6 +108,12 @@ impl Network {
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
         })
+    }
+
+    /// The number of trained values.
+    pub fn parameter_count(&self) -> usize {
+        let entries = self.params.entries();
+        entries.iter().filter(|entry| entry.kind == Kind::Parameter).map(|entry| entry.var.elem_count()).sum()
     }
 
     /// Loads pretrained weights into the backbone.

@@ -72,7 +72,7 @@ pub struct Comparison {
 }
 
 /// Names in the tables, and where `eval --full` has the number.
-pub const MEASURES: [(&str, &[&str]); 14] = [
+pub const MEASURES: [(&str, &[&str]); 16] = [
     ("nll", &["loss"]),
     ("ece", &["calibration", "ece"]),
     ("attention cosine", &["attention_diversity"]),
@@ -86,7 +86,9 @@ pub const MEASURES: [(&str, &[&str]); 14] = [
     ("region points at parts", &["localisation", "region", "parts_pointing"]),
     ("box area", &["localisation", "attention", "box_area"]),
     ("parts area", &["localisation", "attention", "parts_area"]),
-    ("second look's area", &["localisation", "fine_box", "area"]),
+    ("second look's area", &["area"]),
+    ("second look covers box", &["localisation", "fine_box", "box_covered"]),
+    ("second look covers parts", &["localisation", "fine_box", "parts_covered"]),
 ];
 
 impl Summary {

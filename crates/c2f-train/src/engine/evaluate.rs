@@ -29,7 +29,7 @@ pub struct Evaluation {
     pub top1_coarse: Option<f64>,
     /// Accuracy of the fine look (in ws-dan: of the crop).
     pub top1_fine: Option<f64>,
-    /// Mean of the region map.
+    /// Mean share of the pictures that the second look sees, in the centre crop.
     pub area: Option<f64>,
     /// Mean cosine between the attention maps of a picture (see [`c2f_losses::attention_diversity`]): 0 for maps on
     /// disjoint places, 1 for equal ones. Of several views, that of the first.
@@ -219,9 +219,8 @@ impl Tally {
             self.top5 += usize::from(is_among(probabilities, label, 5));
         }
         let pictures = labels.len() as f64;
-        if first.region.is_some() {
-            let region = mean(predictions.iter().map(|p| p.region.as_ref()))?;
-            *self.area.get_or_insert(0.0) += f64::from(region.mean_all()?.to_scalar::<f32>()?) * pictures;
+        if let Some(area) = first.area()? {
+            *self.area.get_or_insert(0.0) += f64::from(area.mean_all()?.to_scalar::<f32>()?) * pictures;
         }
         if let Some(attention) = &first.attention {
             let cosine = c2f_losses::attention_diversity(attention)?.to_scalar::<f32>()?;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use c2f_data::{Batch, Dataset, Loader, LoaderConfig, Sample, Spec};
-use c2f_ops::nn::Kind;
 use candle_core::Device;
 
 use super::evaluate::{TestViews, evaluate_until};
@@ -201,10 +200,8 @@ impl<'a> Run<'a> {
         write_lines(&output.join("metrics.jsonl"), &self.lines)?;
 
         let loader = self.loader(data);
-        let parameters = self.network.params.entries();
-        let parameters = parameters.iter().filter(|e| e.kind == Kind::Parameter).map(|e| e.var.elem_count()).sum();
         on_event(Event::Start {
-            parameters,
+            parameters: self.network.parameter_count(),
             train: data.train.len(),
             validation: data.validation().len(),
             validation_split: data.validation_split,

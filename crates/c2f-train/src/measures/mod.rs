@@ -21,6 +21,10 @@ const CONFUSED: usize = 20;
 /// What is measured beyond accuracy. What a method or a data set doesn't have is null in JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measures {
+    /// Trained values of the network.
+    pub parameters: usize,
+    /// See [`Evaluation::area`].
+    pub area: Option<f64>,
     /// See [`Evaluation::loss`].
     pub loss: f64,
     /// See [`Evaluation::brier`].
@@ -99,6 +103,8 @@ pub fn measure(
     let evaluation = evaluate_with(network, samples, views, &mut locate, on_batch)?;
     let rows = &evaluation.rows;
     let measures = Measures {
+        parameters: network.parameter_count(),
+        area: evaluation.area,
         loss: evaluation.loss,
         brier: evaluation.brier,
         calibration: Calibration::new(rows),
