@@ -75,17 +75,23 @@ pub(crate) fn read<T: Float, R, const N: usize>(
 }
 
 /// Fills `out`, `rows` of which (each `width` long) are one task: `f(index of the first row, rows)`, run with the
-/// processor's vector instructions.
-pub(crate) fn for_rows<T: Send>(out: &mut [T], width: usize, rows: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+/// processor's vector instructions. Its answers come in order.
+pub(crate) fn for_rows<T: Send, R: Send>(
+    out: &mut [T],
+    width: usize,
+    rows: usize,
+    f: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Vec<R> {
     if out.is_empty() {
-        return;
+        return Vec::new();
     }
-    out.par_chunks_mut(width * rows).enumerate().for_each(|(task, chunk)| {
+    let answers = out.par_chunks_mut(width * rows).enumerate().map(|(task, chunk)| {
         vectorize(
             #[inline(always)]
             || f(task * rows, chunk),
-        );
+        )
     });
+    answers.collect()
 }
 
 /// The slice in consecutive parts of the given lengths, which must add up to its own.

@@ -20,6 +20,7 @@ mod resize;
 mod separable;
 mod simd;
 mod softmax;
+mod threads;
 
 pub use activation::{relu, relu6};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
@@ -35,3 +36,4 @@ pub use pool::{PoolConfig, avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{resize_bicubic, resize_bilinear};
 pub use simd::instruction_set;
 pub use softmax::{scaled_dot_product_attention, softmax};
+pub use threads::keep_candle_on_the_callers_thread;

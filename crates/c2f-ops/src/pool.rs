@@ -211,12 +211,19 @@ impl Windows {
         (row * self.columns.kernel + column) as u16
     }
 
-    /// Each input takes the gradients of the windows that it won. One task makes one row of the input.
-    pub fn backward<T: Float>(&self, winners: &[u16], grad: &[T], channels: usize) -> Vec<T> {
+    /// Each input takes the gradients of the windows that it won. One task makes one row of the input; `finish` is called
+    /// with the index of its first value and its values while they are in the cache, and its answers come in order.
+    pub fn backward<T: Float, R: Send>(
+        &self,
+        winners: &[u16],
+        grad: &[T],
+        channels: usize,
+        finish: impl Fn(usize, &[T]) -> R + Sync,
+    ) -> (Vec<T>, Vec<R>) {
         let (h, w, oh, ow) = (self.rows.size, self.columns.size, self.rows.outputs, self.columns.outputs);
         let batch = grad.len() / (oh * ow * channels).max(1);
         let mut dx = vec![T::zero(); batch * h * w * channels];
-        for_rows(
+        let finished = for_rows(
             &mut dx,
             w * channels,
             1,
@@ -235,9 +242,10 @@ impl Windows {
                         }
                     }
                 }
+                finish(row * w * channels, dx)
             },
         );
-        dx
+        (dx, finished)
     }
 }
 
@@ -266,7 +274,7 @@ impl CustomOp1 for MaxPool {
         let Some(winners) = self.winners.get() else { candle_core::bail!("{MAX}: backward before forward") };
         let channels = x.dim(3)?;
         with_float!(MAX, x.dtype(), T => {
-            let dx = read(MAX, [grad], |[grad]| self.windows.backward::<T>(winners, grad, channels))?;
+            let dx = read(MAX, [grad], |[grad]| self.windows.backward::<T, _>(winners, grad, channels, |_, _| ()).0)?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
         })
     }

@@ -220,6 +220,65 @@ fn a_network_is_its_operations_on_tensors() {
     }
 }
 
+const WINDOWS: PoolConfig = PoolConfig { kernel: (3, 3), stride: (1, 1), padding: (1, 1) };
+
+/// Branches side by side: one that the joined maps alone read, one behind a pooling, and one that is there twice.
+fn module(layers: &[Case; 3], x: &Tensor) -> c2f_ops::Result<Tensor> {
+    let x = Maps::new(x, FIRST)?;
+    let [one, pooled, twice] = layers.each_ref().map(|case| case.layer.forward(&x, &Pass::train()));
+    let twice = twice?;
+    Maps::concat(&[one?, pooled?.max_pool(&WINDOWS)?, twice.clone(), twice])?.to_tensor(FIRST)
+}
+
+/// So wide that the work on each branch is several tasks.
+fn branches(dtype: DType) -> [Case; 3] {
+    [
+        Case::new((3, 1, 1, 5, 70), Activation::Relu, dtype),
+        Case::new((1, 1, 1, 5, 33), Activation::Relu6, dtype),
+        Case::new((1, 1, 1, 5, 40), Activation::Identity, dtype),
+    ]
+}
+
+#[test]
+fn a_module_is_its_operations_on_tensors() {
+    let layers = branches(DType::F64);
+    let x = Var::from_tensor(&random((3, 5, 17, 19), 1)).unwrap();
+    let [one, pooled, twice] = layers.each_ref().map(|layer| layer.separately(&x, &Pass::train()));
+    let pooled = max_pool2d(&pooled, &WINDOWS, FIRST).unwrap();
+    let expected = Tensor::cat(&[&one, &pooled, &twice, &twice], 1).unwrap();
+    let got = module(&layers, &x).unwrap();
+    assert_close("values", &got, &expected, 1e-12);
+    let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
+    assert_close("x", got.get(&x).unwrap(), expected.get(&x).unwrap(), 1e-11);
+    for entry in layers.iter().flat_map(|layer| layer.params.entries()).filter(|e| e.kind == Kind::Parameter) {
+        assert_close(&entry.name, got.get(&entry.var).unwrap(), expected.get(&entry.var).unwrap(), 1e-10);
+    }
+}
+
+#[test]
+fn a_modules_gradient_is_the_differences() {
+    let layers = branches(DType::F64);
+    check_gradient(&[random((1, 5, 4, 3), 1)], |t| module(&layers, &t[0]), 1e-5);
+}
+
+#[test]
+fn a_module_gives_the_same_bits_on_one_two_and_three_threads() {
+    let x = random((3, 5, 17, 19), 1).to_dtype(DType::F32).unwrap();
+    let run = |threads: usize| {
+        let (layers, x) = (branches(DType::F32), Var::from_tensor(&x).unwrap());
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let y = module(&layers, &x).unwrap();
+            let gradients = projected(&y).backward().unwrap();
+            let variables = layers.iter().flat_map(|layer| layer.params.entries()).map(|entry| entry.var);
+            let found = variables.chain([x.clone()]).filter_map(|var| gradients.get(&var).map(bits));
+            [bits(&y)].into_iter().chain(found).collect::<Vec<_>>()
+        })
+    };
+    let one = run(1);
+    assert_eq!(one.len(), 11, "values, gradients of three times three parameters and of x");
+    assert!(one == run(2) && one == run(3));
+}
+
 #[test]
 fn results_are_the_same_bits_on_one_two_and_three_threads() {
     for shape in [(1, 1, 1, 24, 144), (3, 2, 1, 16, 40), (5, 1, 48, 48, 48), (3, 1, 1, 8, 8)] {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     c2f_ops::keep_freed_memory();
+    c2f_ops::keep_candle_on_the_callers_thread();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

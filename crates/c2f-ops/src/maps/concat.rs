@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use super::stored::{Content, Stored, token};
 use crate::kernel::{for_rows, rows_per_task};
-use crate::simd::{Float, vectorize};
+use crate::simd::Float;
 
 impl<T: Float> Stored<T> {
     /// The branches' channels in their order; there must be one branch or more.
@@ -72,20 +71,22 @@ impl<T: Float> CustomOp1 for Concat<T> {
         for (x, tracked) in &self.branches {
             let width = x.channels();
             if *tracked {
+                let values = x.values()?;
                 let mut dx = vec![T::zero(); pixels * width];
-                let rows = rows_per_task(width);
-                let tasks = dx.par_chunks_mut(rows * width).zip(gradient.par_chunks(rows * channels));
-                tasks.for_each(|(dx, gradient)| {
-                    vectorize(
-                        #[inline(always)]
-                        || {
-                            for (dx, gradient) in dx.chunks_exact_mut(width).zip(gradient.chunks_exact(channels)) {
-                                dx.copy_from_slice(&gradient[at..at + width]);
-                            }
-                        },
-                    );
-                });
-                x.add_gradient(Arc::new(dx));
+                let sums = for_rows(
+                    &mut dx,
+                    width,
+                    rows_per_task(width),
+                    #[inline(always)]
+                    |first, dx| {
+                        let gradient = gradient[first * channels..].chunks_exact(channels);
+                        for (dx, gradient) in dx.chunks_exact_mut(width).zip(gradient) {
+                            dx.copy_from_slice(&gradient[at..at + width]);
+                        }
+                        x.part_sums(&values, first * width, dx)
+                    },
+                );
+                x.add_gradient_and_sums(Arc::new(dx), sums);
             }
             at += width;
         }

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::join::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
-use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
+use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, sums, task_rows};
 use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
@@ -200,22 +200,12 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
         let values = self.x.values()?;
         let source = self.x.source(&values);
         // Beside the input's gradient, while it is in the cache, what its own BatchNorm will need.
-        let lone = self.x.lone_reading();
-        let finish = |first: usize, block: &mut [T]| {
-            let reading = lone?;
-            let step = task_rows(reading.scale.len()) * reading.scale.len();
-            let rows = values[first..first + block.len()].chunks(step).zip(block.chunks(step));
-            Some(rows.map(|(x, gradient)| part_sums(x, gradient, reading)).collect::<Vec<_>>())
-        };
+        let finish = |first: usize, block: &mut [T]| self.x.part_sums(&values, first, block);
         let wanted = (x.track_op(), weight.track_op());
         let (dx, dw) =
             read("conv2d", [weight], |[w]: [&[T]; 1]| conv::wanted_gradients(g, &source, &dy, w, wanted, finish))?;
         if let Some((dx, sums)) = dx {
-            self.x.add_gradient(Arc::new(dx));
-            // All or none.
-            if let Some(sums) = sums.into_iter().collect::<Option<Vec<_>>>() {
-                self.x.set_sums(sums.into_iter().flatten().collect());
-            }
+            self.x.add_gradient_and_sums(Arc::new(dx), sums);
         }
         let d_weight = dw.map(|dw| Tensor::from_vec(dw, weight.shape(), weight.device()));
         Ok((token_gradient(x)?, d_weight.transpose()?, d_affine))

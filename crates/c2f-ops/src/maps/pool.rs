@@ -51,8 +51,10 @@ impl<T: Float> CustomOp1 for MaxPool<T> {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         let (_, gradient) = self.y.take()?;
-        let dx = self.windows.backward(&self.winners, &gradient, self.x.channels());
-        self.x.add_gradient(Arc::new(dx));
+        let values = self.x.values()?;
+        let finish = |first: usize, row: &[T]| self.x.part_sums(&values, first, row);
+        let (dx, sums) = self.windows.backward(&self.winners, &gradient, self.x.channels(), finish);
+        self.x.add_gradient_and_sums(Arc::new(dx), sums);
         token_gradient(x)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::batch_norm::PartSums;
+use crate::batch_norm::{PartSums, part_sums, task_rows};
 use crate::conv::{Reading, Source};
 use crate::kernel::{TASK, output};
 use crate::simd::Float;
@@ -56,14 +56,13 @@ impl<T: Float> Content<T> {
         self.clone()
     }
 
-    /// How the values are read, if nobody but the caller reads them: the gradient that it finds is then the whole one.
-    pub fn lone_reading(&self) -> Option<&Reading<T>> {
-        self.reading.as_ref().filter(|_| self.readers.load(Ordering::Relaxed) == 1)
-    }
-
-    /// What the only reader found beside the gradient.
-    pub fn set_sums(&self, sums: Vec<PartSums<T>>) {
-        *lock(&self.sums) = Some(sums);
+    /// What BatchNorm needs of a block of the gradient that begins with value `first`, to be found while the block is in the
+    /// cache. None if the maps have no BatchNorm, or other readers than the caller: its gradient isn't the whole one then.
+    pub fn part_sums(&self, values: &[T], first: usize, gradient: &[T]) -> Option<Vec<PartSums<T>>> {
+        let reading = self.reading.as_ref().filter(|_| self.readers.load(Ordering::Relaxed) == 1)?;
+        let step = task_rows(self.channels()) * self.channels();
+        let rows = values[first..first + gradient.len()].chunks(step).zip(gradient.chunks(step));
+        Some(rows.map(|(values, gradient)| part_sums(values, gradient, reading)).collect())
     }
 
     pub fn take_sums(&self) -> Option<Vec<PartSums<T>>> {
@@ -95,6 +94,14 @@ impl<T: Float> Content<T> {
             (Some(values), Some(gradient)) => Ok((values, gradient)),
             _ => bail!("the maps or their gradient are gone: `backward` frees them, and can run once through a graph"),
         }
+    }
+
+    /// Adds what one reader found, with [`part_sums`](Self::part_sums) of all its blocks in order.
+    pub fn add_gradient_and_sums(&self, more: Shared<T>, sums: Vec<Option<Vec<PartSums<T>>>>) {
+        self.add_gradient(more);
+        // All or none.
+        *lock(&self.sums) =
+            sums.into_iter().collect::<Option<Vec<_>>>().map(|sums| sums.into_iter().flatten().collect());
     }
 
     /// Adds what one reader found.

@@ -67,7 +67,9 @@ fn correlate<T: Float, R: Send>(
                 let matrix = Strided { starts, rows: channels.0, row_stride: steps.row, column_stride: steps.column };
                 panels.pack(weight, &matrix)
             });
-            groups.collect::<Vec<_>>().concat()
+            let mut groups: Vec<_> = groups.collect();
+            // A large weight isn't copied once more.
+            if g.groups == 1 { groups.swap_remove(0) } else { groups.concat() }
         })
         .collect();
     let blocks = c.blocks(source_channels, size_of::<T>(), PRODUCT_PIXELS);
