@@ -17,19 +17,45 @@ const MAX_PIXELS: u64 = 100_000_000;
 /// The most bytes that a decoder may ask for, and the most that a file may have.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// A decoded picture, and what its file says of it.
+pub(crate) struct Decoded {
+    /// Turned upright.
+    pub image: RgbImage,
+    /// The format of the content, whatever the name says.
+    pub format: ImageFormat,
+    /// How the picture was turned.
+    pub orientation: Orientation,
+}
+
 /// The pixels of a sample: a file's, or a drawing.
 ///
 /// # Errors
 /// As [`decode_file`].
 pub fn decode(sample: &Sample) -> Result<RgbImage> {
-    match &sample.source {
-        Source::File { root } => decode_file(&root.join(&*sample.file)),
-        Source::Parquet { file, row } => decode_bytes(&file.picture(*row)?).map_err(|message| Error::Picture {
-            path: file.path().to_owned(),
-            message: format!("row {row} {message}"),
-        }),
-        Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
+    if let Source::Synthetic { scene, size } = &sample.source {
+        return Ok(scene.draw(*size).image);
     }
+    Ok(decode_encoded(sample, &encoded(sample)?)?.image)
+}
+
+/// The bytes of a sample as they are stored; of a drawing there are none.
+pub(crate) fn encoded(sample: &Sample) -> Result<Vec<u8>> {
+    match &sample.source {
+        Source::File { root } => read(&root.join(&*sample.file)),
+        Source::Parquet { file, row } => file.picture(*row),
+        Source::Synthetic { .. } => Ok(Vec::new()),
+    }
+}
+
+/// What the bytes of a sample are a picture of.
+pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8]) -> Result<Decoded> {
+    decode_bytes(bytes).map_err(|message| match &sample.source {
+        Source::Parquet { file, row } => {
+            Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
+        }
+        Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
+        Source::Synthetic { .. } => Error::Picture { path: sample.file.as_ref().into(), message },
+    })
 }
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
@@ -41,8 +67,8 @@ pub fn decode(sample: &Sample) -> Result<RgbImage> {
 /// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 100 megapixels or
 /// 512 MiB. The error names the file and says which.
 pub fn decode_file(path: &Path) -> Result<RgbImage> {
-    let bytes = read(path)?;
-    decode_bytes(&bytes).map_err(|message| Error::Picture { path: path.to_owned(), message })
+    let decoded = decode_bytes(&read(path)?);
+    Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -62,19 +88,20 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn decode_bytes(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
-    let (mut picture, orientation) =
+fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
+    let (mut picture, format, orientation) =
         if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
     picture.apply_orientation(orientation);
-    Ok(match picture {
+    let image = match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
         other if other.color().has_alpha() => on_white(&other),
         other => other.into_rgb8(),
-    })
+    };
+    Ok(Decoded { image, format, orientation })
 }
 
 /// JPEG in zune-jpeg's strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey.
-fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
     // What is missing from the last row of blocks passes even the strict mode.
     if !has_end_marker(bytes) {
         return Err("is a cut-off JPEG: its end marker is missing".to_owned());
@@ -100,7 +127,7 @@ fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation),
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
     let picture = picture.ok_or("is a damaged JPEG: fewer pixels than its header says")?;
-    Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((picture, ImageFormat::Jpeg, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 /// Whether an end marker follows the last start of a scan. Compressed data holds neither (0xff is followed by 0 there);
@@ -110,16 +137,11 @@ fn has_end_marker(bytes: &[u8]) -> bool {
     last(0xd9) > last(0xda)
 }
 
-fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    let name = match reader.format() {
-        Some(ImageFormat::Png) => "PNG",
-        Some(ImageFormat::WebP) => "WebP",
-        Some(ImageFormat::Gif) => "GIF",
-        Some(ImageFormat::Bmp) => "BMP",
-        Some(ImageFormat::Tiff) => "TIFF",
-        _ => return Err(format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes))),
-    };
+    let known = reader.format().and_then(|format| Some((format, format_name(format)?)));
+    let (format, name) =
+        known.ok_or_else(|| format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes)))?;
     let damaged = |e: image::ImageError| match e {
         image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
         e => format!("is a damaged or cut-off {name}: {e}"),
@@ -131,7 +153,20 @@ fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation)
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation))
+    Ok((DynamicImage::from_decoder(decoder).map_err(damaged)?, format, orientation))
+}
+
+/// The name of a format, if it is one of those that are read.
+pub(crate) fn format_name(format: ImageFormat) -> Option<&'static str> {
+    match format {
+        ImageFormat::Jpeg => Some("JPEG"),
+        ImageFormat::Png => Some("PNG"),
+        ImageFormat::WebP => Some("WebP"),
+        ImageFormat::Gif => Some("GIF"),
+        ImageFormat::Bmp => Some("BMP"),
+        ImageFormat::Tiff => Some("TIFF"),
+        _ => None,
+    }
 }
 
 fn check_size(width: u32, height: u32) -> std::result::Result<(), String> {

@@ -13,8 +13,10 @@ mod random;
 mod spec;
 pub mod synthetic;
 pub mod transform;
+mod verify;
 
-pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open};
+pub use cache::DiskCache;
+pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_with_missing};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
 pub use inspect::{Inspection, SplitInspection};
@@ -22,3 +24,4 @@ pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use parquet::ParquetFile;
 pub use spec::{Kind, Level, Spec, TrainOn};
 pub use transform::{ColorJitter, EvalTransform, Fit, Place, Policy, TrainTransform, Transform, Views};
+pub use verify::{Finding, Found, Problem, Verification, verify};
