@@ -37,6 +37,7 @@ pub fn ci(root: &Path) -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
     cargo(&["test", "--workspace"])?;
+    crate::reproduce::check(root, &root.join("target/debug/c2f-train"))?;
     // Where the processor hasn't the set, its best one is tested once more.
     for set in ["avx2", "portable"] {
         let mut command = Command::new("cargo");

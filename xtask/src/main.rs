@@ -2,6 +2,9 @@
 
 mod bench;
 mod chores;
+mod programs;
+mod reproduce;
+mod table;
 mod tidy;
 
 use std::path::PathBuf;
@@ -27,6 +30,8 @@ enum Chore {
         #[arg(long, default_value = "python3")]
         python: PathBuf,
     },
+    /// Trains every method with every seed, and compares them.
+    ReproduceTable(reproduce::Args),
     /// The project's own rules about its sources, which no compiler checks.
     Tidy,
 }
@@ -38,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Bench(args) => bench::run(&root, &args),
         Chore::Ci => chores::ci(&root),
         Chore::Fixtures { python } => chores::fixtures(&root, &python),
+        Chore::ReproduceTable(args) => reproduce::run(&root, &args),
         Chore::Tidy => tidy::check(&root),
     }
 }

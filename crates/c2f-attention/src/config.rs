@@ -46,8 +46,11 @@ pub struct InverseConfig {
     /// Half the side of the zoom's box, in standard deviations a of the region map. A uniform map has its borders at
     /// sqrt(3) = 1.73; from there on the box of an open map is clamped to the picture, and no gradient passes.
     pub zoom_std: f64,
-    /// Bias of the decoder's last layer: R starts near sigmoid(`open_bias`), 0.88 for 2.
+    /// Bias of the decoder's last layer: where attention is as strong as on average, R starts near sigmoid(`open_bias`).
     pub open_bias: f64,
+    /// What the shortcut from the attention starts with: R's logit grows by it where attention is twice as strong as on
+    /// average. 0: R starts even.
+    pub attention_gain: f64,
     /// Cuts the differentiable path, for ablations: the attended feature maps enter the inverse mapping as constants.
     /// The mapping itself still learns; the fine loss no longer reaches attention or backbone through R.
     pub detach_attended: bool,

@@ -2,7 +2,7 @@
 
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, Params, Pass};
 use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use crate::{Error, InverseConfig, Result};
 
@@ -10,19 +10,22 @@ use crate::{Error, InverseConfig, Result};
 ///
 /// That there is a learned, differentiable inverse mapping is Coarse2Fine's (Eshratifar et al. 2019, abstract). The
 /// paper's architecture couldn't be read; this one is this project's: a projection shared by all parts, and a decoder
-/// of {bilinear x2, 3x3 convolution, BatchNorm, ReLU} up to a quarter of the picture's resolution.
+/// of {bilinear x2, 3x3 convolution, BatchNorm, ReLU} up to a quarter of the picture's resolution, whose logits are added
+/// to a shortcut: how far the attention of a place lies above the mean of its picture. The shortcut makes the mapping
+/// begin where SCDA (Wei et al. 2017) ends, which keeps what lies above the mean; from there it learns.
 #[derive(Clone, Debug)]
 pub struct InverseMapping {
     project: Conv2d,
     decoder: Vec<ConvNormAct>,
     logit: Conv2d,
+    attention_gain: Var,
     detach_attended: bool,
     format: Format,
 }
 
 impl InverseMapping {
-    /// Makes `project.weight` (d, C, 1, 1), `decoder.N.{conv,bn}.*` and `logit.{weight,bias}`, for `maps` M attention
-    /// maps and feature maps of `channels` C with `stride` pixels per cell: log2(stride / 4) stages.
+    /// Makes `project.weight` (d, C, 1, 1), `decoder.N.{conv,bn}.*`, `logit.{weight,bias}` and `attention_gain` (1), for
+    /// `maps` M attention maps and feature maps of `channels` C with `stride` pixels per cell: log2(stride / 4) stages.
     ///
     /// # Errors
     /// If a parameter of that name exists with another shape.
@@ -44,13 +47,14 @@ impl InverseMapping {
             width = config.decoder_channels;
             cell = cell.div_ceil(2);
         }
+        let attention_gain = params.parameter("attention_gain", 1, Init::Constant(config.attention_gain))?;
         let params = params.at("logit");
         // Made before the layer, which would start it at zero.
         params.parameter("bias", 1, Init::Constant(config.open_bias))?;
         let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
         let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
         let format = params.format();
-        Ok(Self { project, decoder, logit, detach_attended: config.detach_attended, format })
+        Ok(Self { project, decoder, logit, attention_gain, detach_attended: config.detach_attended, format })
     }
 
     /// `features` (B, C, h, w) and `attention` (B, M, h, w) to the region map R (B, 1, H, W) in 0..1, for a picture of
@@ -70,8 +74,11 @@ impl InverseMapping {
             let larger = resize_bilinear(&x, (2 * h, 2 * w), false, self.format)?;
             x = stage.forward(&Maps::new(&larger, self.format)?, pass)?.to_tensor(self.format)?;
         }
-        let logit = resize_bilinear(&self.logit.forward(&x, pass)?, size, false, self.format)?;
-        sigmoid(&self.format.to_nchw(&logit)?)
+        let logit = self.format.to_nchw(&self.logit.forward(&x, pass)?)?;
+        let (_, _, h, w) = logit.dims4()?;
+        let shortcut = resize_bilinear(&above_mean(&attention)?, (h, w), false, Format::ChannelsFirst)?;
+        let logit = (logit + shortcut.broadcast_mul(&pass.weight(&self.attention_gain))?)?;
+        sigmoid(&resize_bilinear(&logit, size, false, Format::ChannelsFirst)?)
     }
 
     /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
@@ -91,6 +98,15 @@ impl InverseMapping {
             Format::ChannelsLast => stacked.reshape((b, h, w, m * d))?,
         })
     }
+}
+
+/// How the mean over the maps of attention (B, M, h, w) at each place compares with its mean over the picture, less 1:
+/// (B, 1, h, w), -1 where there is no attention, 0 everywhere in an even picture.
+fn above_mean(attention: &Tensor) -> Result<Tensor> {
+    let map = attention.mean_keepdim(1)?;
+    // The small constant decides only where there is no attention at all.
+    let mean = map.mean_keepdim((2, 3))?.affine(1.0, 1e-6)?;
+    Ok(map.broadcast_div(&mean)?.affine(1.0, -1.0)?)
 }
 
 /// 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: finite, with its gradient, for any x.

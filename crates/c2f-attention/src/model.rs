@@ -164,9 +164,12 @@ fn check(config: &ModelConfig) -> Result<()> {
         positive("inverse.channels", inverse.channels as f64)?;
         positive("inverse.decoder_channels", inverse.decoder_channels as f64)?;
         positive("inverse.zoom_std", inverse.zoom_std)?;
-        if !inverse.open_bias.is_finite() {
-            let message = format!("{} must be finite", inverse.open_bias);
-            return Err(Error::Config { setting: "inverse.open_bias", message });
+        for (setting, value) in
+            [("inverse.open_bias", inverse.open_bias), ("inverse.attention_gain", inverse.attention_gain)]
+        {
+            if !value.is_finite() {
+                return Err(Error::Config { setting, message: format!("{value} must be finite") });
+            }
         }
         if config.head == HeadConfig::Pooled {
             let message = "the inverse mapping needs attention maps, which a pooled head doesn't have".to_owned();

@@ -17,6 +17,19 @@ pub struct Region {
     pub boxes: Option<Tensor>,
 }
 
+impl Region {
+    /// (B): the share of each picture that the fine look gets to see. With a zoom that is its box: the moments of R don't
+    /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn area(&self) -> Result<Tensor> {
+        let Some(boxes) = &self.boxes else { return Ok(self.map.flatten_from(1)?.mean(1)?) };
+        let sides = (boxes.narrow(1, 2, 2)? - boxes.narrow(1, 0, 2)?)?;
+        Ok((sides.narrow(1, 0, 1)? * sides.narrow(1, 1, 1)?)?.squeeze(1)?)
+    }
+}
+
 /// The boxes (B, 4) around region maps (B, 1, H, W): per axis, mean +- `zoom_std` standard deviations of R seen as a
 /// density, clamped to the picture and at least [`MIN_BOX`] long. x1, y1, x2, y2 in 0..=1, (0, 0) being the outer
 /// corner of the first pixel. Differentiable. A map of zeros gives the box of a uniform one.

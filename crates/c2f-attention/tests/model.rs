@@ -39,11 +39,12 @@ fn parameters_have_their_agreed_names() {
     let expected = "attention.bn.bias attention.bn.fine_running_mean attention.bn.fine_running_var \
         attention.bn.running_mean attention.bn.running_var attention.bn.weight attention.conv.weight \
         backbone.first.bias backbone.first.weight backbone.second.bias backbone.second.weight \
-        classifier.bias classifier.weight inverse.decoder.0.bn.bias inverse.decoder.0.bn.running_mean \
+        classifier.bias classifier.weight inverse.attention_gain inverse.decoder.0.bn.bias inverse.decoder.0.bn.running_mean \
         inverse.decoder.0.bn.running_var inverse.decoder.0.bn.weight inverse.decoder.0.conv.weight \
         inverse.logit.bias inverse.logit.weight inverse.project.weight";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(values(&params.get("inverse.logit.bias").unwrap().var), [0.5]);
+    assert_eq!(values(&params.get("inverse.attention_gain").unwrap().var), [0.75]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_attention::{MIN_BOX, region_boxes, sample_boxes};
+use c2f_attention::{MIN_BOX, Region, region_boxes, sample_boxes};
 use candle_core::{DType, Device, Tensor, Var};
 use common::{assert_close, random, values};
 
@@ -78,6 +78,16 @@ fn a_box_of_whole_pixels_is_a_crop() {
     let boxes = Tensor::new(&[[0.2, 0.25, 0.7, 0.75]], &Device::Cpu).unwrap();
     let crop = picture.narrow(2, 2, 4).unwrap().narrow(3, 2, 5).unwrap();
     assert_close("sampled", &sample_boxes(&picture, &boxes, (4, 5)).unwrap(), &crop, 1e-12);
+}
+
+#[test]
+fn a_region_keeps_its_box_or_the_mean_of_its_mask() {
+    let map = tensor(vec![0.2, 0.4, 0.6, 0.8], 2, 2);
+    let mask = Region { map: map.clone(), boxes: None };
+    assert_close("area", &mask.area().unwrap(), &Tensor::new(&[0.5], &Device::Cpu).unwrap(), 1e-12);
+    let boxes = Tensor::new(&[[0.25, 0.5, 0.75, 0.6]], &Device::Cpu).unwrap();
+    let zoom = Region { map, boxes: Some(boxes) };
+    assert_close("area", &zoom.area().unwrap(), &Tensor::new(&[0.05], &Device::Cpu).unwrap(), 1e-12);
 }
 
 #[test]

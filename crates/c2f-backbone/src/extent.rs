@@ -2,7 +2,7 @@
 
 use c2f_ops::nn::{NormMode, Pass, Weights};
 
-use crate::{BackboneInfo, Error, Result};
+use crate::{BackboneInfo, Endpoint, Error, Result};
 
 /// How much of a network is made, and how much of that is trained. The default is all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Extent {
         if cut.frozen > cut.stages {
             return Err(Error::FrozenBeyond {
                 freeze: info.endpoints[cut.frozen - 1].name,
-                endpoint: info.endpoints[cut.stages - 1].name,
+                endpoint: cut.endpoint(info).name,
             });
         }
         Ok(cut)
@@ -48,6 +48,11 @@ impl Extent {
 }
 
 impl Cut {
+    /// Where the last stage that is made ends.
+    pub fn endpoint(self, info: &BackboneInfo) -> &Endpoint {
+        &info.endpoints[self.stages - 1]
+    }
+
     /// The pass for a stage.
     pub fn pass(&self, stage: usize, pass: &Pass) -> Pass {
         if stage < self.frozen {

@@ -60,7 +60,7 @@ pub fn build(name: &str, params: &Params, extent: &Extent) -> Result<Box<dyn Bac
 /// As [`build`]'s.
 pub fn endpoint(name: &str, extent: &Extent) -> Result<Endpoint> {
     let info = info(name)?;
-    Ok(info.endpoints[extent.cut(info)?.stages - 1])
+    Ok(*extent.cut(info)?.endpoint(info))
 }
 
 fn find(name: &str) -> Result<&'static Registered> {

@@ -156,6 +156,12 @@ fn open_listed(spec: &Spec, listed: Listed) -> Result<Dataset> {
     if let Some(classes) = spec.classes {
         dataset.keep_classes(classes, spec)?;
     }
+    if let Some(fold) = spec.fold {
+        dataset.keep_fold(fold, seed)?;
+    }
+    if let Some(percent) = spec.holdout {
+        dataset.hold_out(percent, seed)?;
+    }
     if let Some(size) = spec.size {
         dataset.keep_pictures(size, seed);
     }

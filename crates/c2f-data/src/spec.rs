@@ -28,6 +28,19 @@ pub struct Spec {
     pub level: Option<Level>,
     /// Which published split to train on; `train` if not given.
     pub train: Option<TrainOn>,
+    /// Holds this percentage of each class's training pictures out, as the split `val`: 1 to 90.
+    pub holdout: Option<usize>,
+    /// Splits the whole data set anew, for cross-validation.
+    pub fold: Option<Fold>,
+}
+
+/// One fold of a cross-validation: every picture of the data set is in the test set of exactly one fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// Which one, counted from 1.
+    pub number: usize,
+    /// How many there are, at least 2.
+    pub of: usize,
 }
 
 /// The levels of detail at which [`Kind::Aircraft`] is labelled.
@@ -161,7 +174,7 @@ impl Kind {
     }
 }
 
-const OPTIONS: [&str; 5] = ["classes", "size", "seed", "level", "train"];
+const OPTIONS: [&str; 7] = ["classes", "size", "seed", "level", "train", "holdout", "fold"];
 
 impl FromStr for Spec {
     type Err = Error;
@@ -185,7 +198,17 @@ impl FromStr for Spec {
             }
             (_, Some(path)) => Some(PathBuf::from(path)),
         };
-        let mut spec = Self { kind, path, classes: None, size: None, seed: None, level: None, train: None };
+        let mut spec = Self {
+            kind,
+            path,
+            classes: None,
+            size: None,
+            seed: None,
+            level: None,
+            train: None,
+            holdout: None,
+            fold: None,
+        };
         for option in options.split('&').filter(|o| !o.is_empty()) {
             let (name, value) = option
                 .split_once('=')
@@ -203,6 +226,20 @@ impl FromStr for Spec {
                 "classes" => spec.classes = Some(count()?),
                 "size" => spec.size = Some(count()?),
                 "seed" => spec.seed = Some(number()?),
+                "holdout" => {
+                    let percent = count()?;
+                    if percent > 90 {
+                        return Err(error(format!("holdout={value}: expected 1 to 90 percent")));
+                    }
+                    spec.holdout = Some(percent);
+                }
+                "fold" => {
+                    let numbers = value.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                    let fold = numbers.map(|(number, of)| Fold { number, of });
+                    let fold = fold.filter(|fold| fold.of >= 2 && (1..=fold.of).contains(&fold.number));
+                    spec.fold =
+                        Some(fold.ok_or_else(|| error(format!("fold={value}: expected `1/5` to `5/5`, for example")))?);
+                }
                 "level" if kind == Kind::Aircraft => {
                     let level = Level::ALL.into_iter().find(|l| l.name() == value);
                     spec.level = Some(level.ok_or_else(|| {
@@ -238,6 +275,8 @@ impl fmt::Display for Spec {
             self.seed.map(|v| format!("seed={v}")),
             self.level.map(|v| format!("level={}", v.name())),
             self.train.map(|v| format!("train={}", v.name())),
+            self.holdout.map(|v| format!("holdout={v}")),
+            self.fold.map(|v| format!("fold={}/{}", v.number, v.of)),
         ]
         .into_iter()
         .flatten()
@@ -295,6 +334,10 @@ mod tests {
         assert!(message("cars:/x?level=family").contains("only `aircraft` has"));
         assert!(message("aircraft:/x?train=val").contains("there are: trainval, train_mini"));
         assert!(message("inat2018:/x?train=train_mini").contains("only `inat2021` has"));
+        assert!(message("folder:/x?holdout=91").contains("1 to 90"));
+        for fold in ["3", "0/5", "6/5", "1/1", "a/b"] {
+            assert!(message(&format!("folder:/x?fold={fold}")).contains("`1/5`"), "{fold}");
+        }
         assert!(message("synthetic:/x").contains("no path"));
         assert!(message("").contains("unknown kind"));
     }
@@ -310,12 +353,14 @@ mod tests {
             kind in 0..Kind::ALL.len(), path in "/[a-z ?&=:.é]{1,12}", classes in proptest::option::of(1_usize..500),
             size in proptest::option::of(1_usize..500), seed in proptest::option::of(any::<u64>()),
             level in proptest::option::of(0_usize..3), train in any::<bool>(),
+            holdout in proptest::option::of(1_usize..=90), fold in proptest::option::of((2_usize..9, 1_usize..9)),
         ) {
             let kind = Kind::ALL[kind];
             let path = (kind != Kind::Synthetic).then(|| PathBuf::from(path));
             let level = level.filter(|_| kind == Kind::Aircraft).map(|l| Level::ALL[l]);
             let train = train.then_some(if kind == Kind::Inat2021 { TrainOn::TrainMini } else { TrainOn::TrainVal });
-            let spec = Spec { kind, path, classes, size, seed, level, train };
+            let fold = fold.map(|(of, number)| Fold { number: number.min(of), of });
+            let spec = Spec { kind, path, classes, size, seed, level, train, holdout, fold };
             prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
         }
     }

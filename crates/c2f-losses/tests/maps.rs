@@ -6,9 +6,14 @@ use c2f_losses::{area_penalty, attention_diversity, total_variation};
 use candle_core::{DType, Device, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, values};
 
+/// The share of each picture that a mask keeps.
+fn kept(region: &Tensor) -> c2f_losses::Result<Tensor> {
+    Ok(region.flatten_from(1)?.mean(1)?)
+}
+
 #[test]
 fn match_pytorch() {
-    assert_matches(&fixture("area_penalty"), "region", 1e-12, |region| area_penalty(region, 0.25));
+    assert_matches(&fixture("area_penalty"), "region", 1e-12, |region| area_penalty(&kept(region)?, 0.25));
     assert_matches(&fixture("total_variation"), "region", 1e-12, total_variation);
     assert_matches(&fixture("attention_diversity"), "attention", 1e-10, attention_diversity);
 }
@@ -16,7 +21,7 @@ fn match_pytorch() {
 #[test]
 fn gradients_match_differences() {
     let region = &fixture("area_penalty")["region"];
-    check_gradient(region, |region| area_penalty(region, 0.4));
+    check_gradient(region, |region| area_penalty(&kept(region)?, 0.4));
     check_gradient(region, total_variation);
     let positive = fixture("attention_diversity")["attention"].affine(1.0, 0.1).unwrap();
     check_gradient(&positive, attention_diversity);
@@ -51,8 +56,9 @@ fn diversity_of_zero_maps_is_zero_with_a_finite_gradient() {
 #[test]
 fn say_what_does_not_fit() {
     let two = Tensor::zeros((1, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
-    assert!(area_penalty(&two, 0.3).unwrap_err().to_string().contains("(B, 1, H, W)"));
+    assert!(total_variation(&two).unwrap_err().to_string().contains("(B, 1, H, W)"));
+    assert!(area_penalty(&two, 0.3).unwrap_err().to_string().contains("(B)"));
     let row = Tensor::zeros((1, 1, 1, 3), DType::F32, &Device::Cpu).unwrap();
     assert!(total_variation(&row).unwrap_err().to_string().contains("two rows"));
-    assert!(area_penalty(&row, 2.0).unwrap_err().to_string().contains("target"));
+    assert!(area_penalty(&kept(&row).unwrap(), 2.0).unwrap_err().to_string().contains("target"));
 }

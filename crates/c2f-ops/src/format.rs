@@ -28,10 +28,7 @@ impl Format {
     /// # Errors
     /// If `x` doesn't have four dimensions.
     pub fn from_nchw(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::ChannelsFirst => Ok(x.contiguous()?),
-            Self::ChannelsLast => Ok(x.permute((0, 2, 3, 1))?.contiguous()?),
-        }
+        Self::ChannelsFirst.convert(x, self)
     }
 
     /// A tensor of this format as (B, C, H, W), contiguous.
@@ -39,10 +36,20 @@ impl Format {
     /// # Errors
     /// If `x` doesn't have four dimensions.
     pub fn to_nchw(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::ChannelsFirst => Ok(x.contiguous()?),
-            Self::ChannelsLast => Ok(x.permute((0, 3, 1, 2))?.contiguous()?),
-        }
+        self.convert(x, Self::ChannelsFirst)
+    }
+
+    /// A tensor of this format in another one, contiguous; not copied if it is that already.
+    ///
+    /// # Errors
+    /// If `x` doesn't have four dimensions.
+    pub fn convert(self, x: &Tensor, to: Self) -> Result<Tensor> {
+        let x = match (self, to) {
+            (Self::ChannelsFirst, Self::ChannelsLast) => &x.permute((0, 2, 3, 1))?,
+            (Self::ChannelsLast, Self::ChannelsFirst) => &x.permute((0, 3, 1, 2))?,
+            _ => x,
+        };
+        Ok(x.contiguous()?)
     }
 
     /// (batch, channels, height, width) of a tensor of this format.

@@ -1,5 +1,7 @@
 //! What the CPU kernels share: slices of tensors, the two element types, parallel loops, both formats.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, DType, Layout, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
@@ -98,28 +100,44 @@ pub(crate) fn split_mut<T>(mut slice: &mut [T], lengths: impl Iterator<Item = us
     parts
 }
 
-/// The sum of each column of rows of `width` values, from partial sums over rows that are cut by size alone.
-pub(crate) fn column_sums<T: Float>(values: &[T], width: usize) -> Vec<T> {
-    let parts: Vec<Vec<T>> = values
-        .par_chunks(rows_per_task(width) * width)
-        .map(|rows| {
-            let mut sums = vec![T::zero(); width];
-            vectorize(
-                #[inline(always)]
-                || {
-                    for row in rows.chunks_exact(width) {
-                        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
-                    }
-                },
-            );
-            sums
-        })
-        .collect();
-    let mut total = vec![T::zero(); width];
+/// Sums of `length` values over rows of `width` values each: `add(rows, sums)` adds what some of them give, run with the
+/// processor's vector instructions. The partial sums are over rows that are cut by size alone, and added up in order.
+pub(crate) fn task_sums<T: Float>(
+    rows: usize,
+    width: usize,
+    length: usize,
+    add: impl Fn(Range<usize>, &mut [T]) + Sync,
+) -> Vec<T> {
+    let step = rows_per_task(width);
+    let task = |task: usize| {
+        let mut sums = vec![T::zero(); length];
+        vectorize(
+            #[inline(always)]
+            || add(task * step..rows.min((task + 1) * step), &mut sums),
+        );
+        sums
+    };
+    let parts: Vec<Vec<T>> = (0..rows.div_ceil(step)).into_par_iter().map(task).collect();
+    let mut total = vec![T::zero(); length];
     for sums in &parts {
         total.iter_mut().zip(sums).for_each(|(total, &sum)| *total += sum);
     }
     total
+}
+
+/// The sum of each column of rows of `width` values.
+pub(crate) fn column_sums<T: Float>(values: &[T], width: usize) -> Vec<T> {
+    task_sums(
+        values.len() / width,
+        width,
+        width,
+        #[inline(always)]
+        |rows, sums| {
+            for row in values[rows.start * width..rows.end * width].chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+            }
+        },
+    )
 }
 
 /// Rows of `width` values that make a task.

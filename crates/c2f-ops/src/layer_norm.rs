@@ -3,11 +3,10 @@
 use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Shape, Tensor};
-use rayon::prelude::*;
 
 use crate::Result;
-use crate::kernel::{dtype, expect_shape, for_rows, output, read, rows_per_task, slice, with_float};
-use crate::simd::{Float, vectorize};
+use crate::kernel::{dtype, expect_shape, for_rows, output, read, rows_per_task, slice, task_sums, with_float};
+use crate::simd::Float;
 
 /// Normalises each row, along the last axis, of `x` (.., C) to mean 0 and variance 1, then scales and shifts it by `gamma`
 /// and `beta`, both (C) (Ba et al. 2016; PyTorch's `layer_norm`, its variance being the biased one).
@@ -171,35 +170,28 @@ fn input_gradient<T: Float>(x: &[T], gamma: &[T], grad: &[T], moments: &[(f64, f
     dx
 }
 
-/// The gradients of gamma and beta, from partial sums over rows that are cut by size alone.
+/// The gradients of gamma and beta.
 fn affine_gradients<T: Float>(x: &[T], grad: &[T], moments: &[(f64, f64)], channels: usize) -> (Vec<T>, Vec<T>) {
-    let rows = rows_per_task(channels);
-    let tasks = x.par_chunks(rows * channels).zip(grad.par_chunks(rows * channels)).zip(moments.par_chunks(rows));
-    let parts: Vec<_> = tasks
-        .map(|((x, grad), moments)| {
-            let (mut dgamma, mut dbeta) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-            vectorize(
-                #[inline(always)]
-                || {
-                    let rows = x.chunks_exact(channels).zip(grad.chunks_exact(channels)).zip(moments);
-                    for ((x, grad), &(mean, rstd)) in rows {
-                        let (mean, rstd) = (T::from_f64(mean), T::from_f64(rstd));
-                        let sums = dgamma.iter_mut().zip(&mut dbeta);
-                        for ((dgamma, dbeta), (&x, &grad)) in sums.zip(x.iter().zip(grad)) {
-                            *dgamma += grad * (x - mean) * rstd;
-                            *dbeta += grad;
-                        }
-                    }
-                },
-            );
-            (dgamma, dbeta)
-        })
-        .collect();
-    let (mut dgamma, mut dbeta) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-    for (gammas, betas) in &parts {
-        dgamma.iter_mut().zip(gammas).for_each(|(sum, part)| *sum += *part);
-        dbeta.iter_mut().zip(betas).for_each(|(sum, part)| *sum += *part);
-    }
+    let mut dgamma = task_sums(
+        moments.len(),
+        channels,
+        2 * channels,
+        #[inline(always)]
+        |rows, sums| {
+            let (dgamma, dbeta) = sums.split_at_mut(channels);
+            let values = rows.start * channels..rows.end * channels;
+            let both = x[values.clone()].chunks_exact(channels).zip(grad[values].chunks_exact(channels));
+            for ((x, grad), &(mean, rstd)) in both.zip(&moments[rows]) {
+                let (mean, rstd) = (T::from_f64(mean), T::from_f64(rstd));
+                let sums = dgamma.iter_mut().zip(&mut *dbeta);
+                for ((dgamma, dbeta), (&x, &grad)) in sums.zip(x.iter().zip(grad)) {
+                    *dgamma += grad * (x - mean) * rstd;
+                    *dbeta += grad;
+                }
+            }
+        },
+    );
+    let dbeta = dgamma.split_off(channels);
     (dgamma, dbeta)
 }
 

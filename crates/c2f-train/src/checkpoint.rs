@@ -57,7 +57,9 @@ pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
         return Err(Error::checkpoint(&file, "the run's folder has none yet: no epoch was finished"));
     }
     let checkpoint = Checkpoint::read(&file)?;
-    let mut network = Network::new(&checkpoint.recipe, checkpoint.classes.clone(), device)?;
+    // No initial values: all are replaced.
+    let params = Params::zeros(device, DType::F32);
+    let mut network = Network::with_params(&checkpoint.recipe, checkpoint.classes.clone(), &params)?;
     let weights = if checkpoint.ema.is_empty() { &checkpoint.weights } else { &checkpoint.ema };
     restore(&file, weights, &network.params)?;
     network.stage = checkpoint.progress.stage(network.coarse_epochs());

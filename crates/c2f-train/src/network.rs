@@ -63,6 +63,11 @@ impl Network {
     /// # Errors
     /// If the recipe is wrong or there are fewer than two classes.
     pub fn new(recipe: &Recipe, classes: Vec<String>, device: &Device) -> Result<Self> {
+        Self::with_params(recipe, classes, &Params::new(device, DType::F32, recipe.seed))
+    }
+
+    /// A network whose variables are kept, and started, by `params`, which is empty.
+    pub(crate) fn with_params(recipe: &Recipe, classes: Vec<String>, params: &Params) -> Result<Self> {
         recipe.validate()?;
         if classes.len() < 2 {
             let message = format!("{} classes, at least 2 are needed", classes.len());
@@ -70,7 +75,7 @@ impl Network {
         }
         let method = recipe.method;
         let separate = method.has_inverse() && recipe.inverse.fine_statistics;
-        let params = Params::new(device, DType::F32, recipe.seed).with_statistics(if separate { 2 } else { 1 });
+        let params = params.with_statistics(if separate { 2 } else { 1 });
         let backbone = c2f_backbone::build(&recipe.backbone, &params.at("backbone"), &recipe.features.extent())?;
         let channels = backbone.endpoint().channels;
         let model = Model::new(backbone, &params, &config(recipe, classes.len()))?;
@@ -282,6 +287,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         decoder_channels: recipe.inverse.decoder_channels,
         zoom_std: recipe.inverse.zoom_std,
         open_bias: recipe.inverse.open_bias,
+        attention_gain: recipe.inverse.attention_gain,
         detach_attended: recipe.inverse.detach_attended,
     });
     ModelConfig { classes, head, inverse }

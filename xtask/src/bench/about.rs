@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::programs::{Programs, json};
-use super::table::or_unknown;
+use super::programs::Programs;
+use crate::programs::json;
+use crate::table::or_unknown;
 
 /// What `torch_about.py` prints.
 #[derive(Deserialize)]

@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::programs::{Programs, json};
-use super::table::{Table, digits, median, or_unknown};
+use super::programs::Programs;
+use crate::programs::json;
+use crate::table::{Table, digits, median, or_unknown};
 
 const CLASSES: usize = 1000;
 const PICTURES: usize = 500;

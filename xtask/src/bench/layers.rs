@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::programs::{Programs, json_lines, output};
-use super::table::{Table, digits};
+use super::programs::Programs;
+use crate::programs::{json_lines, output};
+use crate::table::{Table, digits};
 
 /// What the example `layers` of c2f-ops prints for a layer, as far as the table needs it, in GFLOP/s.
 #[derive(Deserialize)]

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::programs::{Programs, json};
-use super::table::{Table, digits, median};
+use super::programs::Programs;
+use crate::programs::json;
+use crate::table::{Table, digits, median};
 
 /// Folders of JPEGs in folders, below that of `C2F_TEST_DATA`.
 const FOLDERS: [(&str, &str); 2] = [("Stanford Cars", "stanford_cars"), ("CUB-200-2010", "cub200_2010/images")];

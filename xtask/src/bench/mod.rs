@@ -7,7 +7,6 @@ mod loader;
 mod programs;
 mod scaling;
 mod steps;
-mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::programs::{Programs, Speed};
 use super::steps::{LITE0, Workload};
-use super::table::{Table, digits, or_unknown};
+use crate::table::{Table, digits, or_unknown};
 
 /// Few: the runs are many, and the differences of interest are large.
 const STEPS: u32 = 3;

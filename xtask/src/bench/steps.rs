@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::programs::{Programs, Speed, json};
-use super::table::{Table, digits, median, or_unknown};
+use super::programs::{Programs, Speed};
+use crate::programs::json;
+use crate::table::{Table, digits, median, or_unknown};
 
 /// Side of the pictures, in pixels.
 const IMAGE_SIZE: u32 = 224;

@@ -90,7 +90,14 @@ pub fn parts_config() -> PartsConfig {
 
 /// A small model that looks twice, of `classes` classes.
 pub fn config(mode: RegionMode, classes: usize) -> ModelConfig {
-    let inverse =
-        InverseConfig { mode, channels: 2, decoder_channels: 4, zoom_std: 1.3, open_bias: 0.5, detach_attended: false };
+    let inverse = InverseConfig {
+        mode,
+        channels: 2,
+        decoder_channels: 4,
+        zoom_std: 1.3,
+        open_bias: 0.5,
+        attention_gain: 0.75,
+        detach_attended: false,
+    };
     ModelConfig { classes, head: HeadConfig::Parts(parts_config()), inverse: Some(inverse) }
 }

@@ -36,7 +36,7 @@ impl Backbone for Cnn {
     }
 
     fn endpoint(&self) -> &Endpoint {
-        &self.info.endpoints[self.cut.stages - 1]
+        self.cut.endpoint(self.info)
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {

@@ -118,9 +118,5 @@ impl Block {
 /// Runs `f`, which takes and gives maps in the device's own format, on maps (B, H, W, C).
 fn on_native(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let native = Format::native(x.device());
-    if native == Format::ChannelsLast {
-        return f(x);
-    }
-    let y = f(&Format::ChannelsLast.to_nchw(x)?)?;
-    Ok(Format::ChannelsLast.from_nchw(&native.to_nchw(&y)?)?)
+    Ok(native.convert(&f(&Format::ChannelsLast.convert(x, native)?)?, Format::ChannelsLast)?)
 }

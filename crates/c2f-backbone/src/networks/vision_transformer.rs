@@ -62,7 +62,7 @@ impl Backbone for VisionTransformer {
     }
 
     fn endpoint(&self) -> &Endpoint {
-        &self.info().endpoints[self.cut.stages - 1]
+        self.cut.endpoint(self.info())
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -89,7 +89,7 @@ impl VisionTransformer {
         let format = Format::native(x.device());
         let patches = self.patches.forward(&format.from_nchw(x)?, pass)?;
         let batch = x.dim(0)?;
-        let patches = Format::ChannelsLast.from_nchw(&format.to_nchw(&patches)?)?.reshape((batch, (), WIDTH))?;
+        let patches = format.convert(&patches, Format::ChannelsLast)?.reshape((batch, (), WIDTH))?;
         let class = pass.weight(&self.class).broadcast_as((batch, 1, WIDTH))?.contiguous()?;
         Ok(Tensor::cat(&[class, patches], 1)?.broadcast_add(&self.positions(grid, pass)?)?)
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::classes::labels;
 use super::files::{lines, read_text, require_folder, unpacked};
 use super::pictures::{Listed, Pictures};
 use crate::spec::Level;
@@ -19,7 +20,7 @@ pub(crate) fn open(root: &Path, level: Level, listed: Listed) -> Result<Dataset>
     });
     let text = read_text(&names, "the name of a class in each line")?;
     let classes: Vec<String> = lines(&text).map(|(_, name)| name.to_owned()).collect();
-    let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(label, c)| (c.as_str(), label)).collect();
+    let labels = labels(&classes);
     let boxes = read_boxes(&base.join("images_box.txt"))?;
     // From the top down.
     let above: &[Level] = match level {

@@ -47,6 +47,11 @@ pub(crate) fn sorted(names: impl IntoIterator<Item = String>) -> Vec<String> {
     names
 }
 
+/// The label of each name: its place.
+pub(crate) fn labels(classes: &[String]) -> HashMap<&str, usize> {
+    classes.iter().enumerate().map(|(label, class)| (class.as_str(), label)).collect()
+}
+
 /// Puts its number behind each name that several classes have: classes are told apart by their names.
 pub(crate) fn distinct(classes: impl IntoIterator<Item = (u64, String)>) -> Vec<String> {
     let classes: Vec<(u64, String)> = classes.into_iter().collect();

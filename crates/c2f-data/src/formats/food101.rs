@@ -1,9 +1,9 @@
 //! Food-101: `images/class/*.jpg` and lists with `class/picture` in each line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::classes::sorted;
+use super::classes::{labels, sorted};
 use super::files::{lines, read_text, require_folder, unpacked};
 use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result};
@@ -16,7 +16,7 @@ pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     let names = base.join("meta/classes.txt");
     let text = read_text(&names, "the name of a class in each line")?;
     let classes = sorted(lines(&text).map(|(_, name)| name.to_owned()));
-    let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(label, c)| (c.as_str(), label)).collect();
+    let labels = labels(&classes);
     let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "test"] {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::classes::sorted;
+use super::classes::{labels, sorted};
 use super::csv::fields;
 use super::files::read_text;
 use super::pictures::{Listed, Pictures};
@@ -34,7 +34,7 @@ pub(crate) fn open(list: &Path, seed: u64, listed: Listed) -> Result<Dataset> {
     drop(text);
     let folder = list.parent().unwrap_or(Path::new(""));
     let classes = sorted(found.clone());
-    let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let labels = labels(&classes);
     let labels: Vec<usize> = found.iter().map(|class| labels[class.as_str()]).collect();
     let mut pictures = Pictures::new(folder, folder, listed);
     let mut splits: BTreeMap<Option<&str>, Vec<Sample>> = BTreeMap::new();

@@ -21,7 +21,7 @@ mod classes;
 mod csv;
 mod nan;
 mod pictures;
-mod split;
+pub(crate) mod split;
 
 pub(crate) use pictures::Listed;
 

@@ -1,11 +1,11 @@
 //! JSON as Python writes it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 /// Reads JSON with `NaN`, `Infinity` and `-Infinity` in it, which Python writes and JSON doesn't have, as if zeros stood
 /// there. No byte moves, so that the places in messages stay right.
 pub(crate) struct WithoutNan<R> {
-    inner: BufReader<R>,
+    inner: R,
     in_string: bool,
     after_backslash: bool,
     /// What must follow of a word that is being replaced.
@@ -14,7 +14,7 @@ pub(crate) struct WithoutNan<R> {
 
 impl<R: Read> WithoutNan<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner: BufReader::new(inner), in_string: false, after_backslash: false, rest: &[] }
+        Self { inner, in_string: false, after_backslash: false, rest: &[] }
     }
 
     fn replace(&mut self, byte: u8) -> u8 {
@@ -42,10 +42,7 @@ impl<R: Read> WithoutNan<R> {
 
 impl<R: Read> Read for WithoutNan<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let available = self.inner.fill_buf()?;
-        let count = available.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&available[..count]);
-        self.inner.consume(count);
+        let count = self.inner.read(buffer)?;
         for byte in &mut buffer[..count] {
             *byte = self.replace(*byte);
         }

@@ -1,10 +1,10 @@
 //! A data set as Hugging Face publishes it: `data/train-00000-of-00002.parquet` and so on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::classes::sorted;
+use super::classes::{labels, sorted};
 use super::files::{entries, require_folder, unpacked};
 use super::list::split_name;
 use super::split::stratified;
@@ -97,7 +97,7 @@ fn label_by_name(shards: Vec<Shard>) -> (Vec<String>, Labelled) {
         }
     };
     let classes = sorted(shards.iter().flat_map(|shard| names(&shard.labels)));
-    let labels: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let labels = labels(&classes);
     let label = |shard: Shard| {
         let labels = names(&shard.labels).iter().map(|name| labels[name.as_str()]).collect();
         (shard, labels)

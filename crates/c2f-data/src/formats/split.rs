@@ -17,12 +17,8 @@ pub(crate) fn stratified(
     samples: Vec<Sample>,
     seed: u64,
 ) -> Result<BTreeMap<String, Vec<Sample>>> {
-    let mut by_class = vec![Vec::new(); classes.len()];
-    for (index, sample) in samples.iter().enumerate() {
-        by_class[sample.label].push(index);
-    }
     let mut in_test = vec![false; samples.len()];
-    for (class, mut indices) in classes.iter().zip(by_class) {
+    for (class, indices) in classes.iter().zip(shuffled_by_class(classes, &samples, seed)) {
         if indices.len() < 2 {
             let message = format!(
                 "class `{class}` has {} picture, expected at least 2: one to train on, one to test on",
@@ -31,7 +27,6 @@ pub(crate) fn stratified(
             return Err(Error::layout(root, message));
         }
         let test = ((indices.len() as f64 * 0.2).round() as usize).max(1);
-        indices.shuffle(&mut generator(seed, *b"split   ", [fnv1a(class), 0]));
         for &index in &indices[..test] {
             in_test[index] = true;
         }
@@ -41,6 +36,18 @@ pub(crate) fn stratified(
         splits.entry(if test { "test" } else { "train" }.to_owned()).or_default().push(sample);
     }
     Ok(splits)
+}
+
+/// The indices of each class's pictures, in an order that depends on the seed, the class's name and their number alone.
+pub(crate) fn shuffled_by_class(classes: &[String], samples: &[Sample], seed: u64) -> Vec<Vec<usize>> {
+    let mut by_class = vec![Vec::new(); classes.len()];
+    for (index, sample) in samples.iter().enumerate() {
+        by_class[sample.label].push(index);
+    }
+    for (class, indices) in classes.iter().zip(&mut by_class) {
+        indices.shuffle(&mut generator(seed, *b"split   ", [fnv1a(class), 0]));
+    }
+    by_class
 }
 
 /// The 64-bit FNV-1a hash: the standard library's may change between versions of Rust.

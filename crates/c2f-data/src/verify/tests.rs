@@ -16,8 +16,11 @@ fn picture(shade: u8) -> RgbImage {
     RgbImage::from_fn(40, 36, |x, y| Rgb([shade, x as u8, y as u8]))
 }
 
-/// A folder of files, each made by what is given for it.
-fn folder(files: &[(&str, &dyn Fn(&Path))]) -> TempDir {
+/// A file, and what makes it.
+type Made<'a> = (&'a str, &'a dyn Fn(&Path));
+
+/// A folder of files.
+fn folder(files: &[Made<'_>]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (file, make) in files {
         let path = folder.path().join(file);

@@ -20,10 +20,16 @@ const WARM_UP: usize = 2;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The feature extractor [default: that of the recipe `default`]
+    /// A built-in recipe or a TOML file, whose settings are measured
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    recipe: String,
+    /// Change a field of the recipe by its dotted name; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The feature extractor [default: the recipe's]
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
-    /// The method [default: that of the recipe `default`]
+    /// The method [default: the recipe's]
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Side of the pictures in pixels
@@ -100,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn recipe(args: &Args) -> Result<Recipe> {
-    let mut recipe = Recipe::builtin("default")?;
+    let mut recipe = Recipe::load(&args.recipe)?;
     let text = |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key}={v}"));
     let number = |key: &str, value: Option<usize>| value.map(|v| format!("{key}={v}"));
     let assignments = [
@@ -109,7 +115,7 @@ fn recipe(args: &Args) -> Result<Recipe> {
         number("image_size", args.image_size),
         number("batch_size", args.batch_size),
     ];
-    for assignment in assignments.iter().flatten() {
+    for assignment in args.set.iter().chain(assignments.iter().flatten()) {
         recipe.set(assignment)?;
     }
     recipe.validate()?;

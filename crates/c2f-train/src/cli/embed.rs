@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use c2f_backbone::Extent;
 use c2f_train::{Embedder, Embeddings, Features};
 
 use super::weights_file::weights_file;
-use super::{device, print, usage};
+use super::{device, fail_if_unreadable, print, usage};
 use crate::progress;
 
 /// Pictures that go through the network together.
@@ -79,11 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         embeddings.write(&args.output)?;
         print(&format!("{}: {count} embeddings of {width} values", args.output.display()))?;
     }
-    match unreadable.as_slice() {
-        [] => Ok(()),
-        [one] => bail!("{one}"),
-        many => bail!("{} of {} pictures can't be read: {}", many.len(), args.images.len(), many.join("; ")),
-    }
+    fail_if_unreadable(&unreadable, args.images.len())
 }
 
 fn embedder(args: &Args) -> Result<Embedder> {

@@ -12,7 +12,7 @@ mod weights_file;
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use c2f_train::Error;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
@@ -138,6 +138,15 @@ fn device(name: &str) -> Result<Device> {
         return Err(usage(format!("--device {name}: this program was built without CUDA (--features cuda)")));
     }
     Device::new_cuda(number).with_context(|| format!("--device {name}"))
+}
+
+/// Fails if some of `count` pictures couldn't be read: `errors` says which, and why.
+fn fail_if_unreadable(errors: &[String], count: usize) -> Result<()> {
+    match errors {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        many => bail!("{} of {count} pictures can't be read: {}", many.len(), many.join("; ")),
+    }
 }
 
 /// A share as per cent, for reading.

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use c2f_train::overlay::{self, Explanation, Picture};
 use serde::Serialize;
 
-use super::{device, percent, print, print_json};
+use super::{device, fail_if_unreadable, percent, print, print_json};
 use crate::progress;
 
 /// Pictures that go through the network together.
@@ -95,7 +95,14 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         print(&list(&answers)?)?;
     }
-    fail_if_unreadable(&answers)
+    let errors: Vec<String> = answers
+        .iter()
+        .filter_map(|a| match &a.outcome {
+            Outcome::Error(error) => Some(error.clone()),
+            Outcome::Predictions(_) => None,
+        })
+        .collect();
+    fail_if_unreadable(&errors, answers.len())
 }
 
 fn predictions(explanation: Explanation, top: usize) -> Vec<Prediction> {
@@ -137,21 +144,6 @@ fn list(answers: &[Answer]) -> Result<String> {
         }
     }
     Ok(text)
-}
-
-fn fail_if_unreadable(answers: &[Answer]) -> Result<()> {
-    let errors: Vec<_> = answers
-        .iter()
-        .filter_map(|a| match &a.outcome {
-            Outcome::Error(error) => Some(error.as_str()),
-            Outcome::Predictions(_) => None,
-        })
-        .collect();
-    match errors.as_slice() {
-        [] => Ok(()),
-        [one] => bail!("{one}"),
-        many => bail!("{} of {} pictures can't be read: {}", many.len(), answers.len(), many.join("; ")),
-    }
 }
 
 #[cfg(test)]

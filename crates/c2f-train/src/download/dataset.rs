@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tracing::info;
 
 use super::unpack::{Limits, is_archive, unpack};
-use super::{Digest, Remote, fetch};
+use super::{Digest, Remote, fetch, make_folder};
 use crate::{Error, Result, atomic};
 
 /// Where a data set is published, and where its files belong.
@@ -107,10 +107,6 @@ fn lock(path: &Path) -> Result<File> {
         // A file system without locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {

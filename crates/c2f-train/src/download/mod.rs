@@ -14,3 +14,11 @@ pub use digest::Digest;
 pub use fetch::{Progress, Remote, fetch};
 pub use hub::Hub;
 pub use unpack::{Limits, unpack};
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+}

@@ -1,7 +1,7 @@
 //! Archives from elsewhere: what they hold stays in one folder and within limits.
 
 use std::cell::Cell;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use tar::EntryType;
 use zip::ZipArchive;
 
+use super::make_folder;
 use crate::{Error, Result};
 
 /// What an archive may hold at most.
@@ -214,8 +215,4 @@ impl Writer<'_> {
     fn error(&self, message: impl Into<String>) -> Error {
         Error::Archive { path: self.archive.to_owned(), message: message.into() }
     }
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
 }

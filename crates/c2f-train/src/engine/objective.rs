@@ -58,7 +58,7 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
     if let Some(region) = &output.region {
         let inverse = &network.recipe.inverse;
         if inverse.area_weight > 0.0 {
-            add(area_penalty(&region.map, inverse.area_target)?, inverse.area_weight)?;
+            add(area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
         }
         if inverse.total_variation > 0.0 {
             add(total_variation(&region.map)?, inverse.total_variation)?;

@@ -185,8 +185,10 @@ pub struct Inverse {
     pub decoder_channels: usize,
     /// Zoom: half the box's side, in standard deviations of the region map.
     pub zoom_std: f64,
-    /// Bias of the region map's last layer at the start: the map starts at its sigmoid.
+    /// Bias of the region map's last layer at the start: where attention is average, the map starts at its sigmoid.
     pub open_bias: f64,
+    /// How much the attention itself opens the region map at the start; learnt from there.
+    pub attention_gain: f64,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
     /// Share of the picture that the region should keep.

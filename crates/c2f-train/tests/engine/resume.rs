@@ -75,7 +75,7 @@ fn pictures_from_the_disk_cache_are_the_same() {
     // Files, as drawings aren't kept; of a minute ago, as newer ones aren't either.
     let dataset = c2f_data::open(&"synthetic?classes=3&size=24".parse().unwrap()).unwrap();
     let pictures = folder.path().join("pictures");
-    for sample in dataset.splits["train"].iter() {
+    for sample in &dataset.splits["train"] {
         let path = pictures.join(format!("{}/{}.png", sample.label, sample.file.replace('/', "-")));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         c2f_data::decode(sample).unwrap().save(&path).unwrap();

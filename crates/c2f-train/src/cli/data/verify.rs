@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::{Result, bail};
-use c2f_data::{Problem, Spec, Verification};
+use c2f_data::{Spec, Verification};
 use c2f_train::Error;
 
 use crate::cli::{print, print_json};
@@ -43,6 +43,7 @@ fn list(verification: &Verification) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use c2f_data::Problem;
 
     #[test]
     fn the_last_line_counts_every_problem() {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::info;
 
+use super::super::make_folder;
 use super::{Name, is_hex};
 use crate::{Error, Result, atomic};
 
@@ -90,10 +91,6 @@ impl Repo {
         make_folder(&refs)?;
         atomic::write(&refs.join(revision), commit.as_bytes())
     }
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
 }
 
 fn copy_synced(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,289 @@
+//! `cargo xtask reproduce-table`: every row of the comparison, each seed a training of its own, and what comes of them.
+
+mod compare;
+mod cost;
+mod figure;
+mod page;
+mod record;
+mod rows;
+mod scale;
+mod summary;
+mod train;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{chores, programs};
+use record::{Asked, Made, Record, write_whole};
+use rows::Row;
+use scale::{Recipe, Scale};
+use summary::Summary;
+use train::Run;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A data set, `kind:path`; may be given again [default: the scale's, the pictures being in the folder C2F_TEST_DATA]
+    #[arg(long, value_name = "SPEC")]
+    data: Vec<String>,
+    /// How large the runs are
+    #[arg(long, value_enum, default_value = "smoke")]
+    scale: Scale,
+    /// How many seeds each row is trained with [default: 1 at smoke, else 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// Rows, separated by commas, or their groups: comparison, ablations, sizes
+    #[arg(long, value_name = "ROWS", default_value = "comparison")]
+    rows: String,
+    /// Cross-validate over the whole data set instead of using its split
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(2..))]
+    folds: Option<u64>,
+    /// The table's folder; what is there already is not run again
+    #[arg(long, value_name = "DIR", default_value = "runs/table")]
+    output: PathBuf,
+    /// Pretrained weights for photographs, a file or a name
+    /// [default: tf_efficientnet_lite0.safetensors in the folder C2F_TEST_WEIGHTS]
+    #[arg(long, value_name = "FILE|NAME")]
+    weights: Option<String>,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Don't train: make the tables of what is there
+    #[arg(long)]
+    tables_only: bool,
+    /// A built c2f-train [default: target/release/c2f-train, which is built first]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Trains what isn't trained yet and writes `table.md`, `table.json` and a figure of each data set.
+pub fn run(root: &Path, args: &Args) -> Result<()> {
+    let rows = Row::parse(&args.rows)?;
+    let data = if args.data.is_empty() {
+        args.scale.data(std::env::var_os("C2F_TEST_DATA").as_deref().map(Path::new))?
+    } else {
+        args.data.clone()
+    };
+    let sets = data.iter().map(|spec| Set::new(root, args, &rows, spec)).collect::<Result<Vec<_>>>()?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None if args.tables_only => root.join("target/release/c2f-train"),
+        None => build(root, &args.device)?,
+    };
+    let made = made(root)?;
+    for set in &sets {
+        let missing = if args.tables_only { Vec::new() } else { set.missing()? };
+        for (index, run) in missing.iter().enumerate() {
+            let fold = run.fold.as_ref().map_or(String::new(), |fold| format!(", fold {fold}"));
+            let number = index + 1;
+            eprintln!("{}: {}, seed {}{fold} ({number} of {})", set.title, run.row, run.seed, missing.len());
+            run.run(&program, &made)?;
+            set.write_tables(&program, false)?;
+        }
+        set.write_tables(&program, !args.tables_only)?;
+        println!("{}", set.folder.join("table.md").display());
+    }
+    Ok(())
+}
+
+/// A data set of the table, and the runs that it needs.
+struct Set {
+    /// The data set without its path.
+    title: String,
+    folder: PathBuf,
+    runs: Vec<Run>,
+}
+
+impl Set {
+    fn new(root: &Path, args: &Args, rows: &[Row], spec: &str) -> Result<Self> {
+        let (kind, title) = without_path(spec);
+        let file = args.scale.recipe_file(root, kind);
+        let recipe = Recipe::read(&file)?;
+        let weights = if kind == "synthetic" { None } else { Some(weights(args)?) };
+        let folder = args.output.join(file_name(&title));
+        let mut runs = Vec::new();
+        for seed in 1..=args.seeds.unwrap_or(args.scale.seeds()) {
+            for fold in folds(args.folds) {
+                for row in rows {
+                    let place = fold.as_ref().map_or(String::new(), |fold| format!("-fold-{}", file_name(fold)));
+                    let name = format!("{}-seed-{seed}{place}", row.name);
+                    runs.push(Run {
+                        data: title.clone(),
+                        spec: fold.as_ref().map_or(spec.to_owned(), |fold| with_option(spec, &format!("fold={fold}"))),
+                        row: row.name.to_owned(),
+                        seed,
+                        fold: fold.clone(),
+                        recipe: file.clone(),
+                        weights: weights.clone(),
+                        device: args.device.clone(),
+                        asked: Asked { recipe: recipe.text.clone(), settings: row.settings(&recipe) },
+                        record: folder.join("runs").join(format!("{name}.json")),
+                        work: folder.join("unfinished").join(name),
+                    });
+                }
+            }
+        }
+        fs::create_dir_all(folder.join("runs")).with_context(|| folder.display().to_string())?;
+        Ok(Self { title, folder, runs })
+    }
+
+    /// The runs that aren't done.
+    fn missing(&self) -> Result<Vec<&Run>> {
+        let mut missing = Vec::new();
+        for run in &self.runs {
+            if run.done()?.is_none() {
+                missing.push(run);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Writes the tables of the runs that are done. `with_costs` measures what the rows cost, if that isn't known yet.
+    fn write_tables(&self, program: &Path, with_costs: bool) -> Result<()> {
+        let mut records: Vec<Record> = Vec::new();
+        for run in &self.runs {
+            records.extend(run.done()?);
+        }
+        let mut first: BTreeMap<&str, &Run> = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| records.iter().any(|record| record.row == run.row)) {
+            first.entry(&run.row).or_insert(run);
+        }
+        let file = self.folder.join("cost.json");
+        let measured = if with_costs { first.values().copied().collect() } else { Vec::new() };
+        let costs = cost::costs(&file, program, &measured)?;
+        let mut rows: Vec<&str> = Vec::new();
+        for run in &self.runs {
+            if !rows.contains(&run.row.as_str()) {
+                rows.push(&run.row);
+            }
+        }
+        let summary = Summary::new(&self.title, &rows, &records, &costs);
+        if summary.rows.is_empty() {
+            return Ok(());
+        }
+        write_whole(&self.folder.join("table.json"), &serde_json::to_string_pretty(&summary)?)?;
+        write_whole(&self.folder.join("table.md"), &page::page(&summary, "figure.svg"))?;
+        write_whole(&self.folder.join("figure.svg"), &figure::figure(&summary, &records))
+    }
+}
+
+/// The kind of a data set, and its name without the path: `cub2010?classes=30`.
+fn without_path(spec: &str) -> (&str, String) {
+    let (place, options) = spec.rsplit_once('?').unwrap_or((spec, ""));
+    let kind = place.split_once(':').map_or(place, |(kind, _)| kind);
+    (kind, if options.is_empty() { kind.to_owned() } else { format!("{kind}?{options}") })
+}
+
+fn with_option(spec: &str, option: &str) -> String {
+    let joint = if spec.contains('?') { '&' } else { '?' };
+    format!("{spec}{joint}{option}")
+}
+
+/// A name with nothing in it that a file's name or a link can't have.
+fn file_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+fn folds(count: Option<u64>) -> Vec<Option<String>> {
+    match count {
+        None => vec![None],
+        Some(count) => (1..=count).map(|number| Some(format!("{number}/{count}"))).collect(),
+    }
+}
+
+fn weights(args: &Args) -> Result<String> {
+    if let Some(weights) = &args.weights {
+        return Ok(weights.clone());
+    }
+    let folder = std::env::var("C2F_TEST_WEIGHTS")
+        .ok()
+        .context("give pretrained weights by --weights, or set C2F_TEST_WEIGHTS to the folder that has them")?;
+    Ok(format!("{folder}/tf_efficientnet_lite0.safetensors"))
+}
+
+fn build(root: &Path, device: &str) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "-p", "c2f-train"]).current_dir(root);
+    if device != "cpu" {
+        command.args(["--features", "cuda"]);
+    }
+    chores::run(command)?;
+    Ok(root.join("target/release/c2f-train"))
+}
+
+/// What is written beside every number: sources, day, processor.
+fn made(root: &Path) -> Result<Made> {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(root);
+        programs::output(command)
+    };
+    let changed = git(&["status", "--porcelain", "--", "crates", "assets", "Cargo.lock"])?;
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let mut date = Command::new("date");
+    date.args(["-u", "+%Y-%m-%d"]);
+    let machine = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = machine.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    Ok(Made {
+        commit: format!("{}{}", commit.trim(), if changed.trim().is_empty() { "" } else { "+" }),
+        date: programs::output(date)?.trim().to_owned(),
+        machine: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    })
+}
+
+/// The whole way in a minute, for continuous integration: two rows, drawn pictures, stopped and taken up again.
+pub fn check(root: &Path, program: &Path) -> Result<()> {
+    let output = root.join("target/reproduce-check");
+    if output.exists() {
+        fs::remove_dir_all(&output)?;
+    }
+    let args = |rows: &str| Args {
+        data: vec!["synthetic?classes=3&size=24".to_owned()],
+        scale: Scale::Smoke,
+        seeds: Some(1),
+        rows: rows.to_owned(),
+        folds: None,
+        output: output.clone(),
+        weights: None,
+        device: "cpu".to_owned(),
+        tables_only: false,
+        program: Some(program.to_path_buf()),
+    };
+    run(root, &args("attention"))?;
+    let folder = output.join("synthetic-classes-3-size-24");
+    let file = folder.join("runs/attention-seed-1.json");
+    let before = fs::metadata(&file)?.modified()?;
+    run(root, &args("attention,coarse2fine-orthogonal"))?;
+    ensure!(fs::metadata(&file)?.modified()? == before, "{} was run again", file.display());
+    let page = fs::read_to_string(folder.join("table.md"))?;
+    for what in ["`attention`", "`coarse2fine-orthogonal`", "attention in parts", "region in parts", "ece"] {
+        ensure!(page.contains(what), "table.md lacks {what}:\n{page}");
+    }
+    ensure!(!page.contains("NaN"), "table.md has a number that is none:\n{page}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_sets_are_named_without_their_paths() {
+        assert_eq!(without_path("synthetic"), ("synthetic", "synthetic".to_owned()));
+        assert_eq!(without_path("cub2010:/a/b?classes=30"), ("cub2010", "cub2010?classes=30".to_owned()));
+        assert_eq!(without_path("folder:/a/b"), ("folder", "folder".to_owned()));
+        assert_eq!(file_name("cub2010?classes=30&seed=1"), "cub2010-classes-30-seed-1");
+        assert_eq!(with_option("synthetic", "fold=1/2"), "synthetic?fold=1/2");
+        assert_eq!(with_option("synthetic?classes=3", "fold=1/2"), "synthetic?classes=3&fold=1/2");
+    }
+
+    #[test]
+    fn folds_are_counted_from_one() {
+        assert_eq!(folds(None), [None]);
+        assert_eq!(folds(Some(2)), [Some("1/2".to_owned()), Some("2/2".to_owned())]);
+    }
+}

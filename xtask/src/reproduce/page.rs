@@ -1,0 +1,147 @@
+//! The table as Markdown.
+
+use std::fmt::Write;
+
+use super::summary::{Comparison, MEASURES, REFERENCES, RowSummary, Spread, Summary};
+use crate::table::{Table, digits};
+
+/// The page of one data set. `figure` is the file of its picture.
+pub fn page(summary: &Summary, figure: &str) -> String {
+    let mut text = format!("# {}\n\n", summary.data);
+    let seeds = summary.rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
+    let _ = write!(
+        text,
+        "{} test pictures, up to {seeds} seeds a row. Top-1 accuracy in per cent after the last epoch: mean and, behind ±, standard deviation over\n\
+         seeds. Differences are in points, paired by picture and by seed, with their 95 % interval; a positive one says that the row is better.\n\n",
+        summary.pictures
+    );
+    let _ = write!(text, "{}\n![top-1 of each row]({figure})\n\n", accuracies(&summary.rows));
+    let _ = write!(text, "## Against each other\n\n{}\n", comparisons(&summary.rows));
+    if let Some(smallest) = smallest_effect(&summary.rows) {
+        let _ = write!(
+            text,
+            "The smallest true difference from `attention` that these runs find four times out of five is {} to {} points, depending on the row.\n\n",
+            points(smallest.0),
+            points(smallest.1)
+        );
+    }
+    let _ = write!(text, "## Cost\n\n{}\n", costs(&summary.rows));
+    let _ = write!(text, "## What the looks see, and how sure they are\n\n{}", measures(&summary.rows));
+    text
+}
+
+fn accuracies(rows: &[RowSummary]) -> Table {
+    let columns = ["row", "seeds", "top-1", "first look", "second look", "top-5"];
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let spread = |spread: Option<Spread>| spread.map_or("-".to_owned(), percent);
+        table.push([
+            format!("`{}`", row.row),
+            row.seeds.len().to_string(),
+            percent(row.top1),
+            spread(row.top1_coarse),
+            spread(row.top1_fine),
+            percent(row.top5),
+        ]);
+    }
+    table
+}
+
+fn comparisons(rows: &[RowSummary]) -> Table {
+    let mut columns = vec!["row".to_owned()];
+    for reference in REFERENCES {
+        columns.push(format!("- `{reference}`"));
+        columns.push("fewer errors".to_owned());
+    }
+    let mut table = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in rows {
+        let mut cells: [String; 7] = std::array::from_fn(|_| "-".to_owned());
+        cells[0] = format!("`{}`", row.row);
+        for (index, reference) in REFERENCES.iter().enumerate() {
+            if let Some(comparison) = row.against.get(*reference) {
+                cells[1 + 2 * index] = interval(comparison);
+                cells[2 + 2 * index] = format!("{:+.1} %", 100.0 * comparison.error_reduction);
+            }
+        }
+        table.push(cells);
+    }
+    table
+}
+
+fn costs(rows: &[RowSummary]) -> Table {
+    let columns = ["row", "parameters (M)", "training images/s", "prediction images/s", "training MB", "training time"];
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), digits);
+        table.push([
+            format!("`{}`", row.row),
+            number(row.parameters.map(|count| count / 1e6)),
+            number(row.cost.map(|cost| cost.train_images_per_s)),
+            number(row.cost.map(|cost| cost.infer_images_per_s)),
+            number(row.cost.and_then(|cost| cost.train_peak_mb)),
+            row.training_time.map_or("-".to_owned(), |time| format!("{time:.2}")),
+        ]);
+    }
+    table
+}
+
+/// A column for each row and a line for each measure: there are more measures than rows.
+fn measures(rows: &[RowSummary]) -> String {
+    let mut text = String::from("| measure |");
+    for row in rows {
+        let _ = write!(text, " `{}` |", row.row);
+    }
+    text.push_str("\n| --- |");
+    text.push_str(&" ---: |".repeat(rows.len()));
+    text.push('\n');
+    for (name, _) in MEASURES {
+        if rows.iter().all(|row| !row.measures.contains_key(name)) {
+            continue;
+        }
+        let _ = write!(text, "| {name} |");
+        for row in rows {
+            let cell = row.measures.get(name).map_or("-".to_owned(), |value| format!("{value:.3}"));
+            let _ = write!(text, " {cell} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Least and most of what can be told from `attention`.
+fn smallest_effect(rows: &[RowSummary]) -> Option<(f64, f64)> {
+    let all = rows.iter().filter_map(|row| row.against.get("attention")).map(|c| c.detectable);
+    all.fold(None, |range, value| Some(range.map_or((value, value), |(a, b): (f64, f64)| (a.min(value), b.max(value)))))
+}
+
+fn percent(spread: Spread) -> String {
+    format!("{:.1} ± {:.1}", 100.0 * spread.mean, 100.0 * spread.sd)
+}
+
+fn points(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+fn interval(comparison: &Comparison) -> String {
+    let (difference, margin) = (100.0 * comparison.difference, 100.0 * comparison.margin);
+    format!("{difference:+.1} ({:+.1} to {:+.1})", difference - margin, difference + margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::summary::tests::record;
+    use super::*;
+
+    #[test]
+    fn a_page_has_every_row_with_its_differences() {
+        let records = [record("attention", 1, None, "1100", 20.0), record("coarse2fine", 1, None, "1110", 10.0)];
+        let summary = Summary::new("synthetic", &["attention", "coarse2fine"], &records, &BTreeMap::new());
+        let page = page(&summary, "figure.svg");
+        assert!(page.starts_with("# synthetic\n") && page.contains("4 test pictures"), "{page}");
+        assert!(page.contains("+25.0 (") && page.contains("+50.0 %"), "{page}");
+        assert!(page.contains("| attention in box | 0.500 | 0.500 |"), "{page}");
+        assert!(!page.contains("parts"), "what nobody measured has no line: {page}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What is kept of a run: one JSON file, which is also what marks the run as done.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A finished run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The data set without its path: `cub2010?classes=30`.
+    pub data: String,
+    /// The row of the table.
+    pub row: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Which fold of how many was the test set, as `1/5`; none with the data set's own split.
+    pub fold: Option<String>,
+    /// What the run was asked for. A run that was asked for something else is another run.
+    pub asked: Asked,
+    /// Where and when it was made.
+    pub made: Made,
+    /// The resolved recipe, without the places of data and weights.
+    pub config: Map<String, Value>,
+    /// The lines of `metrics.jsonl`.
+    pub epochs: Vec<Map<String, Value>>,
+    /// What `c2f-train eval --full` says of the last epoch on the test pictures, without the list of pictures.
+    pub test: Map<String, Value>,
+    /// For each test picture, in their order, whether the prediction was right: `1` or `0`.
+    pub correct: String,
+}
+
+/// What decides the outcome of a run besides the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The recipe's file, as it was.
+    pub recipe: String,
+    /// What the row changed in it.
+    pub settings: Vec<String>,
+}
+
+/// Where a run was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Made {
+    /// The commit of the sources, with `+` where they had been changed since.
+    pub commit: String,
+    /// The day, in UTC.
+    pub date: String,
+    /// The processor.
+    pub machine: String,
+    /// Its number of threads.
+    pub threads: usize,
+}
+
+impl Record {
+    /// The record in a file; none where there is no file.
+    ///
+    /// # Errors
+    /// If it isn't a record.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
+    }
+
+    /// Writes it whole or not at all.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_whole(path, &serde_json::to_string(self)?)
+    }
+
+    /// A number that `eval --full` gives, by its keys: `["localisation", "attention", "box_mass"]`.
+    pub fn test(&self, keys: &[&str]) -> Option<f64> {
+        let (first, rest) = keys.split_first()?;
+        rest.iter().try_fold(self.test.get(*first)?, |value, key| value.get(key))?.as_f64()
+    }
+
+    /// Training pictures per second of each epoch.
+    pub fn images_per_s(&self) -> impl Iterator<Item = f64> {
+        self.epochs.iter().filter_map(|epoch| epoch.get("images_per_s")?.as_f64())
+    }
+
+    /// How long its training took, in seconds for each picture of the training set.
+    pub fn seconds_per_picture(&self) -> f64 {
+        self.images_per_s().map(|speed| 1.0 / speed).sum()
+    }
+}
+
+/// Replaces a file so that a kill leaves the old one or the new one.
+pub fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).with_context(|| temporary.display().to_string())?;
+    fs::rename(&temporary, path).with_context(|| path.display().to_string())
+}

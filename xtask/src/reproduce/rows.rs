@@ -1,0 +1,160 @@
+//! The rows of the table: a method, and what it changes in the recipe of the scale.
+
+use anyhow::{Result, bail};
+
+use super::scale::Recipe;
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// As `--rows` and the table name it.
+    pub name: &'static str,
+    /// c2f-train's name of the method.
+    pub method: &'static str,
+    change: Change,
+}
+
+/// What a row changes in the recipe of the scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    /// One field, as `--set` takes it.
+    Field(&'static str),
+    /// As many epochs as cost what Coarse2Fine's cost: an epoch of two looks counts as two.
+    AsLongAsTwoLooks,
+    /// Every look sees this multiple of the scale's side, in per cent.
+    Size(usize),
+    /// The second look zooms into a picture of this multiple of the scale's side, in per cent.
+    Source(usize),
+}
+
+const fn row(name: &'static str, method: &'static str, change: Change) -> Row {
+    Row { name, method, change }
+}
+
+/// The methods beside each other: the same data, backbone, schedule and seeds.
+const COMPARISON: [Row; 7] = [
+    row("baseline", "baseline", Change::Nothing),
+    row("attention", "attention", Change::Nothing),
+    row("attention-orthogonal", "attention-orthogonal", Change::Nothing),
+    row("ws-dan", "ws-dan", Change::Nothing),
+    row("coarse2fine", "coarse2fine", Change::Nothing),
+    row("coarse2fine-orthogonal", FULL, Change::Nothing),
+    row("attention-as-long", "attention", Change::AsLongAsTwoLooks),
+];
+
+/// The full method with one thing changed.
+const ABLATIONS: [Row; 14] = [
+    row("mask", FULL, Change::Field("inverse.mode=mask")),
+    row("zoom", FULL, Change::Field("inverse.mode=zoom")),
+    row("mask-zoom", FULL, Change::Field("inverse.mode=mask-zoom")),
+    row("maps-4", FULL, Change::Field("attention.maps=4")),
+    row("maps-8", FULL, Change::Field("attention.maps=8")),
+    row("maps-16", FULL, Change::Field("attention.maps=16")),
+    row("maps-32", FULL, Change::Field("attention.maps=32")),
+    row("area-20", FULL, Change::Field("inverse.area_target=0.2")),
+    row("area-40", FULL, Change::Field("inverse.area_target=0.4")),
+    row("area-60", FULL, Change::Field("inverse.area_target=0.6")),
+    row("no-area", FULL, Change::Field("inverse.area_weight=0")),
+    row("joint", FULL, Change::Field("inverse.coarse_epochs=0")),
+    row("path-cut", FULL, Change::Field("inverse.detach_attended=true")),
+    row("even-start", FULL, Change::Field("inverse.attention_gain=0")),
+];
+
+/// What the second look gains from a larger picture, and what a larger first look would cost.
+const SIZES: [Row; 4] = [
+    row("one-look-100", "attention-orthogonal", Change::Size(100)),
+    row("one-look-200", "attention-orthogonal", Change::Size(200)),
+    row("zoom-from-100", FULL, Change::Source(100)),
+    row("zoom-from-200", FULL, Change::Source(200)),
+];
+
+const FULL: &str = "coarse2fine-orthogonal";
+
+impl Row {
+    /// The rows that a comma-separated list names: rows, or the groups `comparison`, `ablations` and `sizes`.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn parse(names: &str) -> Result<Vec<Self>> {
+        let all = || COMPARISON.iter().chain(&ABLATIONS).chain(&SIZES);
+        let mut rows = Vec::new();
+        for name in names.split(',') {
+            match name {
+                "comparison" => rows.extend(COMPARISON),
+                "ablations" => rows.extend(ABLATIONS),
+                "sizes" => rows.extend(SIZES),
+                _ => match all().find(|row| row.name == name) {
+                    Some(row) => rows.push(*row),
+                    None => {
+                        let names: Vec<&str> = all().map(|row| row.name).collect();
+                        bail!(
+                            "there is no row `{name}`; there are the groups comparison, ablations, sizes and the rows {}",
+                            names.join(", ")
+                        )
+                    }
+                },
+            }
+        }
+        let mut seen = Vec::new();
+        rows.retain(|row| {
+            let new = !seen.contains(&row.name);
+            seen.push(row.name);
+            new
+        });
+        Ok(rows)
+    }
+
+    /// What `--set` has to change in the recipe.
+    pub fn settings(&self, recipe: &Recipe) -> Vec<String> {
+        let mut settings = vec![format!("method={}", self.method)];
+        let percent = |share: usize| recipe.image_size * share / 100;
+        match self.change {
+            Change::Nothing => {}
+            Change::Field(field) => settings.push(field.to_owned()),
+            Change::AsLongAsTwoLooks => {
+                settings.push(format!("epochs={}", 2 * recipe.epochs - recipe.coarse_epochs));
+            }
+            Change::Size(share) => {
+                settings.push(format!("image_size={}", percent(share)));
+                settings.push("inverse.source_size=0".to_owned());
+            }
+            Change::Source(share) => {
+                settings.push("inverse.mode=zoom".to_owned());
+                settings.push(format!("inverse.source_size={}", percent(share)));
+            }
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe { text: String::new(), epochs: 10, coarse_epochs: 4, image_size: 112 }
+    }
+
+    fn settings(name: &str) -> Vec<String> {
+        Row::parse(name).unwrap()[0].settings(&recipe())
+    }
+
+    #[test]
+    fn groups_and_names_give_each_row_once() {
+        let names = |text| Row::parse(text).unwrap().iter().map(|row| row.name).collect::<Vec<_>>();
+        assert_eq!(names("attention,zoom,attention"), ["attention", "zoom"]);
+        assert_eq!(names("comparison,baseline").len(), COMPARISON.len());
+        let error = Row::parse("attention,crop").unwrap_err().to_string();
+        assert!(error.contains("`crop`") && error.contains("path-cut"), "{error}");
+    }
+
+    #[test]
+    fn rows_differ_in_what_they_say() {
+        assert_eq!(settings("attention"), ["method=attention"]);
+        assert_eq!(settings("attention-as-long"), ["method=attention", "epochs=16"]);
+        assert_eq!(settings("path-cut"), ["method=coarse2fine-orthogonal", "inverse.detach_attended=true"]);
+        assert!(settings("one-look-200").contains(&"image_size=224".to_owned()));
+        assert!(settings("zoom-from-200").contains(&"inverse.source_size=224".to_owned()));
+    }
+}

@@ -1,0 +1,252 @@
+//! What the runs on one data set say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::compare::{self, mean, variance};
+use super::cost::Cost;
+use super::record::Record;
+
+/// The rows that all others are compared with.
+pub const REFERENCES: [&str; 3] = ["attention", "ws-dan", "coarse2fine-orthogonal"];
+
+/// What the runs on one data set say together.
+#[derive(Serialize)]
+pub struct Summary {
+    /// The data set without its path.
+    pub data: String,
+    /// Its test pictures; with folds, those of all folds.
+    pub pictures: usize,
+    /// The rows, in the order in which they were asked for.
+    pub rows: Vec<RowSummary>,
+}
+
+/// What the runs of one row say together. Accuracies are shares in 0..1.
+#[derive(Serialize)]
+pub struct RowSummary {
+    /// The row's name.
+    pub row: String,
+    /// The seeds that have run, on every fold.
+    pub seeds: Vec<u64>,
+    /// Accuracy of the combined prediction.
+    pub top1: Spread,
+    /// Of the coarse look.
+    pub top1_coarse: Option<Spread>,
+    /// Of the second look.
+    pub top1_fine: Option<Spread>,
+    /// How often the truth is among the five first.
+    pub top5: Spread,
+    /// This row compared with others, by their names.
+    pub against: BTreeMap<String, Comparison>,
+    /// Trained parameters.
+    pub parameters: Option<f64>,
+    /// Measured speed; see [`Cost`].
+    pub cost: Option<Cost>,
+    /// Time of the whole training, over that of the row `attention`.
+    pub training_time: Option<f64>,
+    /// Means over the runs of what `eval --full` measures, by its name.
+    pub measures: BTreeMap<&'static str, f64>,
+}
+
+/// A mean over seeds and its standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation; 0 for one seed.
+    pub sd: f64,
+}
+
+/// A row beside a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Accuracy of the row less that of the reference.
+    pub difference: f64,
+    /// Half the width of the difference's 95 % interval.
+    pub margin: f64,
+    /// The smallest true difference that the experiment finds four times out of five.
+    pub detectable: f64,
+    /// By which share the row has fewer errors.
+    pub error_reduction: f64,
+}
+
+/// Names in the tables, and where `eval --full` has the number.
+pub const MEASURES: [(&str, &[&str]); 14] = [
+    ("nll", &["loss"]),
+    ("ece", &["calibration", "ece"]),
+    ("attention cosine", &["attention_diversity"]),
+    ("attention in box", &["localisation", "attention", "box_mass"]),
+    ("attention points at box", &["localisation", "attention", "pointing"]),
+    ("attention in parts", &["localisation", "attention", "parts_mass"]),
+    ("attention points at parts", &["localisation", "attention", "parts_pointing"]),
+    ("region in box", &["localisation", "region", "box_mass"]),
+    ("region points at box", &["localisation", "region", "pointing"]),
+    ("region in parts", &["localisation", "region", "parts_mass"]),
+    ("region points at parts", &["localisation", "region", "parts_pointing"]),
+    ("box area", &["localisation", "attention", "box_area"]),
+    ("parts area", &["localisation", "attention", "parts_area"]),
+    ("second look's area", &["localisation", "fine_box", "area"]),
+];
+
+impl Summary {
+    /// Summarises records of one data set. `rows` says in which order.
+    pub fn new(data: &str, rows: &[&str], records: &[Record], costs: &BTreeMap<String, Cost>) -> Self {
+        let of = |row: &str| Runs::new(records.iter().filter(|record| record.row == row));
+        let base_time = of("attention").seconds_per_picture();
+        let summaries = rows.iter().filter_map(|&row| {
+            let runs = of(row);
+            if runs.by_seed.is_empty() {
+                return None;
+            }
+            let against = REFERENCES.iter().filter(|&&reference| reference != row);
+            let against = against.filter_map(|&reference| Some((reference.to_owned(), runs.against(&of(reference))?)));
+            let measures = MEASURES.iter().filter_map(|&(name, keys)| Some((name, runs.mean_of(keys)?)));
+            let time = runs.seconds_per_picture().zip(base_time);
+            Some(RowSummary {
+                row: row.to_owned(),
+                seeds: runs.by_seed.keys().copied().collect(),
+                top1: runs.spread(&["top1"])?,
+                top1_coarse: runs.spread(&["top1_coarse"]),
+                top1_fine: runs.spread(&["top1_fine"]),
+                top5: runs.spread(&["top5"])?,
+                against: against.collect(),
+                parameters: runs.mean_of(&["parameters"]),
+                cost: costs.get(row).copied(),
+                training_time: time.map(|(time, base)| time / base),
+                measures: measures.collect(),
+            })
+        });
+        let rows: Vec<RowSummary> = summaries.collect();
+        let pictures = rows.first().map_or(0, |row| of(&row.row).pictures());
+        Self { data: data.to_owned(), pictures, rows }
+    }
+}
+
+/// The runs of one row: for each seed its folds, in their order.
+struct Runs<'a> {
+    by_seed: BTreeMap<u64, Vec<&'a Record>>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(records: impl Iterator<Item = &'a Record>) -> Self {
+        let mut by_seed: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
+        for record in records {
+            by_seed.entry(record.seed).or_default().push(record);
+        }
+        let folds = |runs: &[&Record]| runs.iter().map(|record| record.fold.clone()).collect::<BTreeSet<_>>();
+        let most = by_seed.values().map(|runs| folds(runs).len()).max().unwrap_or(0);
+        // A seed some of whose folds are missing says something else than the others.
+        by_seed.retain(|_, runs| runs.len() == most);
+        for runs in by_seed.values_mut() {
+            runs.sort_by(|a, b| a.fold.cmp(&b.fold));
+        }
+        Self { by_seed }
+    }
+
+    /// For each seed the mean over its folds, weighted by their pictures.
+    fn per_seed(&self, keys: &[&str]) -> Option<Vec<f64>> {
+        let of_seed = |runs: &Vec<&Record>| {
+            let pictures: usize = runs.iter().map(|record| record.correct.len()).sum();
+            let sum = runs.iter().try_fold(0.0, |sum, r| Some(sum + r.test(keys)? * r.correct.len() as f64))?;
+            Some(sum / pictures as f64)
+        };
+        self.by_seed.values().map(of_seed).collect()
+    }
+
+    fn spread(&self, keys: &[&str]) -> Option<Spread> {
+        let values = self.per_seed(keys).filter(|values| !values.is_empty())?;
+        Some(Spread { mean: mean(values.iter().copied()), sd: variance(&values).sqrt() })
+    }
+
+    fn mean_of(&self, keys: &[&str]) -> Option<f64> {
+        Some(self.spread(keys)?.mean)
+    }
+
+    fn seconds_per_picture(&self) -> Option<f64> {
+        let all: Vec<f64> = self.by_seed.values().flatten().map(|record| record.seconds_per_picture()).collect();
+        (!all.is_empty()).then(|| mean(all.into_iter()))
+    }
+
+    fn pictures(&self) -> usize {
+        self.by_seed.values().next().map_or(0, |runs| runs.iter().map(|record| record.correct.len()).sum())
+    }
+
+    /// Whether each picture was right, for each of `seeds`.
+    fn outcomes(&self, seeds: &[u64]) -> Vec<Vec<bool>> {
+        let outcome = |seed| self.by_seed[seed].iter().flat_map(|r| r.correct.bytes().map(|c| c == b'1')).collect();
+        seeds.iter().map(outcome).collect()
+    }
+
+    /// Compares by the seeds that both have.
+    fn against(&self, reference: &Self) -> Option<Comparison> {
+        let seeds: Vec<u64> = self.by_seed.keys().filter(|s| reference.by_seed.contains_key(s)).copied().collect();
+        let (row, other) = (self.outcomes(&seeds), reference.outcomes(&seeds));
+        let difference = compare::paired(&row, &other)?;
+        let errors = mean(other.iter().flatten().map(|right| f64::from(u8::from(!right))));
+        Some(Comparison {
+            difference: difference.mean,
+            margin: difference.margin,
+            detectable: difference.detectable,
+            error_reduction: if errors > 0.0 { difference.mean / errors } else { 0.0 },
+        })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::reproduce::record::{Asked, Made};
+
+    /// A record of a run that was right where `correct` says so.
+    pub fn record(row: &str, seed: u64, fold: Option<&str>, correct: &str, images_per_s: f64) -> Record {
+        let right = correct.matches('1').count() as f64 / correct.len() as f64;
+        let test = serde_json::json!({ "top1": right, "top5": 1.0, "top1_coarse": right, "top1_fine": null,
+            "localisation": { "attention": { "box_mass": 0.5 } } });
+        let epoch = serde_json::json!({ "epoch": 1, "images_per_s": images_per_s });
+        Record {
+            data: "synthetic".to_owned(),
+            row: row.to_owned(),
+            seed,
+            fold: fold.map(str::to_owned),
+            asked: Asked { recipe: String::new(), settings: Vec::new() },
+            made: Made { commit: "c".to_owned(), date: "d".to_owned(), machine: "m".to_owned(), threads: 2 },
+            config: serde_json::Map::new(),
+            epochs: vec![epoch.as_object().unwrap().clone()],
+            test: test.as_object().unwrap().clone(),
+            correct: correct.to_owned(),
+        }
+    }
+
+    #[test]
+    fn rows_are_compared_by_the_seeds_that_both_have() {
+        let records = [
+            record("attention", 1, None, "1100", 20.0),
+            record("attention", 2, None, "1000", 20.0),
+            record("coarse2fine", 1, None, "1110", 10.0),
+        ];
+        let summary = Summary::new("synthetic", &["attention", "ws-dan", "coarse2fine"], &records, &BTreeMap::new());
+        assert_eq!(summary.pictures, 4);
+        assert_eq!(summary.rows.iter().map(|row| row.row.as_str()).collect::<Vec<_>>(), ["attention", "coarse2fine"]);
+        let [attention, ours] = summary.rows.as_slice() else { panic!("two rows") };
+        assert_eq!((attention.top1.mean, attention.seeds.len()), (0.375, 2));
+        assert!((attention.top1.sd - 0.125 * 2.0_f64.sqrt()).abs() < 1e-12);
+        let comparison = ours.against["attention"];
+        assert_eq!((comparison.difference, comparison.error_reduction), (0.25, 0.5));
+        assert_eq!((attention.training_time, ours.training_time), (Some(1.0), Some(2.0)));
+        assert_eq!(ours.measures["attention in box"], 0.5);
+        assert!(ours.top1_fine.is_none() && ours.parameters.is_none());
+    }
+
+    #[test]
+    fn folds_make_one_test_set() {
+        let records = [
+            record("attention", 1, Some("1/2"), "110", 20.0),
+            record("attention", 1, Some("2/2"), "0", 20.0),
+            record("attention", 2, Some("1/2"), "111", 20.0),
+        ];
+        let summary = Summary::new("synthetic", &["attention"], &records, &BTreeMap::new());
+        assert_eq!((summary.pictures, summary.rows[0].seeds.as_slice()), (4, &[1_u64][..]));
+        assert_eq!(summary.rows[0].top1.mean, 0.5);
+    }
+}

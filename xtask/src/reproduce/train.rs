@@ -1,0 +1,134 @@
+//! One run of the table: training, evaluation, and what is kept of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value};
+
+use super::record::{Asked, Made, Record};
+use crate::chores;
+use crate::programs::json;
+
+/// A run that the table needs.
+pub struct Run {
+    /// The data set without its path.
+    pub data: String,
+    /// The data set as c2f-train takes it, with the fold.
+    pub spec: String,
+    /// The row's name.
+    pub row: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// The fold, as `1/5`.
+    pub fold: Option<String>,
+    /// The recipe's file.
+    pub recipe: PathBuf,
+    /// Pretrained weights, where the recipe wants some.
+    pub weights: Option<String>,
+    /// cpu, cuda or cuda:N.
+    pub device: String,
+    /// Recipe and settings.
+    pub asked: Asked,
+    /// Where its record lies.
+    pub record: PathBuf,
+    /// Its folder while it isn't done.
+    pub work: PathBuf,
+}
+
+impl Run {
+    /// The record of an earlier call, if the run is done.
+    ///
+    /// # Errors
+    /// If the record is of a run with other settings.
+    pub fn done(&self) -> Result<Option<Record>> {
+        let Some(record) = Record::read(&self.record)? else { return Ok(None) };
+        ensure!(
+            record.asked == self.asked,
+            "{} was made with another recipe or other settings; remove it, or give another --output",
+            self.record.display()
+        );
+        Ok(Some(record))
+    }
+
+    /// Trains, going on where an earlier call was stopped, evaluates the last epoch, and writes the record.
+    ///
+    /// # Errors
+    /// If a program fails.
+    pub fn run(&self, program: &Path, made: &Made) -> Result<Record> {
+        let mut train = Command::new(program);
+        train.args(["train", "--output"]).arg(&self.work).args(["--device", &self.device]);
+        if self.work.join("config.toml").exists() {
+            train.arg("--resume");
+        } else {
+            train.arg("--recipe").arg(&self.recipe).args(["--data", &self.spec]);
+            train.args(["--seed", &self.seed.to_string()]);
+            train.args(self.weights.iter().flat_map(|weights| ["--weights", weights]));
+            train.args(self.asked.settings.iter().flat_map(|setting| ["--set", setting]));
+        }
+        // Its results are the page of one run; stdout here is for the table.
+        train.stdout(Stdio::null());
+        chores::run(train)?;
+
+        // The last epoch: choosing the best one would look at the test pictures.
+        let mut eval = Command::new(program);
+        eval.arg("eval").arg("--checkpoint").arg(self.work.join("checkpoints/last.safetensors"));
+        eval.args(["--data", &self.spec, "--device", &self.device, "--full", "--json"]);
+        let mut test: Map<String, Value> = json(eval)?;
+        let correct = correct(&test).context("`eval --full` doesn't say which pictures were right")?;
+        test.remove("pictures");
+        let record = Record {
+            data: self.data.clone(),
+            row: self.row.clone(),
+            seed: self.seed,
+            fold: self.fold.clone(),
+            asked: self.asked.clone(),
+            made: made.clone(),
+            config: self.config()?,
+            epochs: self.epochs()?,
+            test,
+            correct,
+        };
+        record.write(&self.record)?;
+        fs::remove_dir_all(&self.work).with_context(|| self.work.display().to_string())?;
+        Ok(record)
+    }
+
+    fn config(&self) -> Result<Map<String, Value>> {
+        let path = self.work.join("config.toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let mut config: Map<String, Value> = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        // Where they lie is another place on every machine.
+        config.remove("data");
+        config.remove("weights");
+        Ok(config)
+    }
+
+    fn epochs(&self) -> Result<Vec<Map<String, Value>>> {
+        let path = self.work.join("metrics.jsonl");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+}
+
+/// `1` for each picture that was named right, `0` for the others.
+fn correct(test: &Map<String, Value>) -> Option<String> {
+    let pictures = test.get("pictures")?.as_array()?;
+    let right = |picture: &Value| Some(picture.get("label")? == picture.get("predicted")?);
+    pictures.iter().map(|picture| Some(if right(picture)? { '1' } else { '0' })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_right_or_wrong() {
+        let test = |text| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let two = test(r#"{"pictures": [{"label": 3, "predicted": 3}, {"label": 3, "predicted": 0}]}"#);
+        assert_eq!(correct(&two).unwrap(), "10");
+        assert!(correct(&test("{}")).is_none());
+        assert!(correct(&test(r#"{"pictures": [{"label": 3}]}"#)).is_none());
+    }
+}
