@@ -51,6 +51,9 @@ pub struct InverseConfig {
     /// What the shortcut from the attention starts with: R's logit grows by it where attention is twice as strong as on
     /// average. 0: R starts even.
     pub attention_gain: f64,
+    /// Factor on the gradient that the fine look sends back through the region map. A box moves every pixel that it samples,
+    /// so that its gradient can be many times as long as all others; 1 leaves it as it is.
+    pub gradient_scale: f64,
     /// Cuts the differentiable path, for ablations: the attended feature maps enter the inverse mapping as constants.
     /// The mapping itself still learns; the fine loss no longer reaches attention or backbone through R.
     pub detach_attended: bool,

@@ -119,7 +119,11 @@ impl Model {
     /// If the model has no inverse mapping, or the shapes don't fit each other.
     pub fn fine_input(&self, images: &Images, region: &Region) -> Result<Tensor> {
         let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
-        region::apply(config.mode, images.coarse, images.source, region)
+        let region = Region {
+            map: scale_gradient(&region.map, config.gradient_scale)?,
+            boxes: region.boxes.as_ref().map(|boxes| scale_gradient(boxes, config.gradient_scale)).transpose()?,
+        };
+        region::apply(config.mode, images.coarse, images.source, &region)
     }
 
     /// The coarse look with `pass` and, if there is a `fine_pass` and an inverse mapping, the region and the fine look:
@@ -164,9 +168,12 @@ fn check(config: &ModelConfig) -> Result<()> {
         positive("inverse.channels", inverse.channels as f64)?;
         positive("inverse.decoder_channels", inverse.decoder_channels as f64)?;
         positive("inverse.zoom_std", inverse.zoom_std)?;
-        for (setting, value) in
-            [("inverse.open_bias", inverse.open_bias), ("inverse.attention_gain", inverse.attention_gain)]
-        {
+        let settings = [
+            ("inverse.open_bias", inverse.open_bias),
+            ("inverse.attention_gain", inverse.attention_gain),
+            ("inverse.gradient_scale", inverse.gradient_scale),
+        ];
+        for (setting, value) in settings {
             if !value.is_finite() {
                 return Err(Error::Config { setting, message: format!("{value} must be finite") });
             }
@@ -177,6 +184,13 @@ fn check(config: &ModelConfig) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same values, whose gradient is multiplied by `factor`.
+fn scale_gradient(x: &Tensor, factor: f64) -> Result<Tensor> {
+    let constant = x.detach();
+    // The difference is zero: no value changes, not even in its last bit.
+    Ok((&constant + (x - &constant)?.affine(factor, 0.0)?)?)
 }
 
 fn without_inverse() -> Error {

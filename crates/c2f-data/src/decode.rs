@@ -49,13 +49,35 @@ pub(crate) fn encoded(sample: &Sample) -> Result<Vec<u8>> {
 
 /// What the bytes of a sample are a picture of.
 pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8]) -> Result<Decoded> {
-    decode_bytes(bytes).map_err(|message| match &sample.source {
+    decode_bytes(bytes).map_err(|message| picture_error(sample, message))
+}
+
+fn picture_error(sample: &Sample, message: String) -> Error {
+    match &sample.source {
         Source::Parquet { file, row } => {
             Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
         }
         Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
         Source::Synthetic { .. } => Error::Picture { path: sample.file.as_ref().into(), message },
-    })
+    }
+}
+
+/// What a picture says of itself before its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// As the file holds it.
+    pub width: u32,
+    pub height: u32,
+    /// How it is turned upright.
+    pub orientation: Orientation,
+}
+
+/// The header of a sample. No pixel is decoded.
+pub(crate) fn header(sample: &Sample) -> Result<Header> {
+    if let Source::Synthetic { size, .. } = sample.source {
+        return Ok(Header { width: size, height: size, orientation: Orientation::NoTransforms });
+    }
+    header_of_bytes(&encoded(sample)?).map_err(|message| picture_error(sample, message))
 }
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
@@ -89,8 +111,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
-    let (mut picture, format, orientation) =
-        if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
+    let (mut picture, format, orientation) = if is_jpeg(bytes) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
     picture.apply_orientation(orientation);
     let image = match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
@@ -100,34 +121,65 @@ fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
     Ok(Decoded { image, format, orientation })
 }
 
-/// JPEG in zune-jpeg's strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey.
-fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
+    let ((width, height), orientation) = if is_jpeg(bytes) {
+        let (decoder, size) = open_jpeg(bytes)?;
+        (size, jpeg_orientation(&decoder))
+    } else {
+        let (mut decoder, ..) = open_other(bytes)?;
+        (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
+    };
+    Ok(Header { width, height, orientation })
+}
+
+fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xd8, 0xff])
+}
+
+type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
+
+/// JPEG in zune-jpeg's strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey. With
+/// its width and height.
+fn open_jpeg(bytes: &[u8]) -> std::result::Result<(JpegDecoder<'_>, (u32, u32)), String> {
     // What is missing from the last row of blocks passes even the strict mode.
     if !has_end_marker(bytes) {
         return Err("is a cut-off JPEG: its end marker is missing".to_owned());
     }
-    let damaged = |e: zune_jpeg::errors::DecodeErrors| format!("is a damaged or cut-off JPEG: {e:?}");
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
+    decoder.decode_headers().map_err(|e| damaged_jpeg(&e))?;
     let (width, height) = decoder.dimensions().ok_or("is a damaged JPEG: it has no dimensions")?;
     let (width, height) = (width as u32, height as u32);
     check_size(width, height)?;
+    Ok((decoder, (width, height)))
+}
+
+fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+    let (mut decoder, (width, height)) = open_jpeg(bytes)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    let options = *decoder.options();
     decoder.set_options(options.jpeg_set_out_colorspace(space));
-    let pixels = decoder.decode().map_err(damaged)?;
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let pixels = decoder.decode().map_err(|e| damaged_jpeg(&e))?;
     let picture = if grey {
         image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
     } else {
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
     let picture = picture.ok_or("is a damaged JPEG: fewer pixels than its header says")?;
-    Ok((picture, ImageFormat::Jpeg, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((picture, ImageFormat::Jpeg, jpeg_orientation(&decoder)))
+}
+
+fn jpeg_orientation(decoder: &JpegDecoder<'_>) -> Orientation {
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    orientation.unwrap_or(Orientation::NoTransforms)
+}
+
+fn damaged_jpeg(error: &zune_jpeg::errors::DecodeErrors) -> String {
+    format!("is a damaged or cut-off JPEG: {error:?}")
 }
 
 /// Whether an end marker follows the last start of a scan. Compressed data holds neither (0xff is followed by 0 there);
@@ -137,23 +189,25 @@ fn has_end_marker(bytes: &[u8]) -> bool {
     last(0xd9) > last(0xda)
 }
 
-fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+/// A picture that is no JPEG, its format, and what that is called.
+fn open_other(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat, &'static str), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let known = reader.format().and_then(|format| Some((format, format_name(format)?)));
     let (format, name) =
         known.ok_or_else(|| format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes)))?;
-    let damaged = |e: image::ImageError| match e {
-        image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
-        e => format!("is a damaged or cut-off {name}: {e}"),
-    };
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(|e| damaged_other(name, &e))?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
+    Ok((decoder, format, name))
+}
+
+fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+    let (mut decoder, format, name) = open_other(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(damaged)?, format, orientation))
+    Ok((DynamicImage::from_decoder(decoder).map_err(|e| damaged_other(name, &e))?, format, orientation))
 }
 
 /// The name of a format, if it is one of those that are read.
@@ -166,6 +220,13 @@ pub(crate) fn format_name(format: ImageFormat) -> Option<&'static str> {
         ImageFormat::Bmp => Some("BMP"),
         ImageFormat::Tiff => Some("TIFF"),
         _ => None,
+    }
+}
+
+fn damaged_other(name: &str, error: &image::ImageError) -> String {
+    match error {
+        image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
+        error => format!("is a damaged or cut-off {name}: {error}"),
     }
 }
 

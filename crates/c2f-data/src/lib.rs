@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod annotation;
 mod cache;
 mod dataset;
 mod decode;
@@ -16,6 +17,7 @@ pub mod synthetic;
 pub mod transform;
 mod verify;
 
+pub use annotation::Annotation;
 pub use cache::DiskCache;
 pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_with_missing};
 pub use decode::{decode, decode_file};

@@ -274,3 +274,69 @@ mod synthetic {
         assert_eq!(inspection.classes, dataset.classes);
     }
 }
+
+mod resplit {
+    use super::*;
+
+    /// 3 classes with 10, 5 and 6 pictures, the last two of each for testing.
+    fn pictures() -> TempDir {
+        let mut names = Vec::new();
+        for (class, count) in [("auk", 10), ("bee", 5), ("cat", 6)] {
+            for number in 0..count {
+                let split = if number < count - 2 { "train" } else { "test" };
+                names.push(format!("{split}/{class}/{number}.jpg"));
+            }
+        }
+        tree(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn count(dataset: &Dataset, split: &str) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for (_, label) in files(dataset, split) {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn held_out_pictures_leave_the_training_set_and_no_other() {
+        let folder = pictures();
+        let whole = open_as("folder", folder.path(), "").unwrap();
+        let held = open_as("folder", folder.path(), "holdout=25").unwrap();
+        assert_eq!((count(&held, "train"), count(&held, "val"), count(&held, "test")), ([6, 2, 3], [2, 1, 1], [2; 3]));
+        assert_eq!(files(&held, "test"), files(&whole, "test"));
+        let mut together = [files(&held, "train"), files(&held, "val")].concat();
+        together.sort();
+        let mut train = files(&whole, "train");
+        train.sort();
+        assert_eq!(together, train);
+        let other = open_as("folder", folder.path(), "holdout=25&seed=1").unwrap();
+        assert_ne!(files(&other, "val"), files(&held, "val"));
+    }
+
+    #[test]
+    fn each_picture_is_tested_in_one_fold() {
+        let folder = pictures();
+        let mut tested = Vec::new();
+        for number in 1..=4 {
+            let fold = open_as("folder", folder.path(), &format!("fold={number}/4")).unwrap();
+            assert_eq!(files(&fold, "train").len() + files(&fold, "test").len(), 21);
+            for (part, whole) in count(&fold, "test").iter().zip([10, 5, 6]) {
+                assert!((whole / 4..=whole / 4 + 1).contains(part));
+            }
+            tested.extend(files(&fold, "test"));
+        }
+        tested.sort();
+        tested.dedup();
+        assert_eq!(tested.len(), 21);
+    }
+
+    #[test]
+    fn classes_that_are_too_small_are_named() {
+        let folder = tree(&["train/auk/1.jpg", "train/auk/2.jpg", "train/bee/1.jpg", "test/auk/1.jpg"]);
+        let error = open_as("folder", folder.path(), "holdout=50").unwrap_err().to_string();
+        assert_has(&error, &["holdout", "`bee`", "1 training picture"]);
+        let error = open_as("folder", folder.path(), "fold=1/3").unwrap_err().to_string();
+        assert_has(&error, &["fold", "`bee`", "1 pictures for 3 folds"]);
+    }
+}

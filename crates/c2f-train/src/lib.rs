@@ -7,6 +7,7 @@ pub mod ema;
 mod embed;
 pub mod engine;
 mod error;
+pub mod measures;
 pub mod network;
 pub mod optim;
 pub mod overlay;

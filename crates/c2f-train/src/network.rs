@@ -107,14 +107,14 @@ impl Network {
 
     /// The transform of evaluation: the centre crop, normalised as the backbone wants it.
     pub fn eval_transform(&self) -> Transform {
-        self.eval_transform_at(Place::Center, false)
+        Transform::Eval(self.eval_transform_at(Place::Center, false))
     }
 
     /// The same with the crop at another place, or mirrored.
-    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> Transform {
+    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> EvalTransform {
         let info = self.model.backbone().info();
         let size = self.recipe.image_size;
-        Transform::Eval(EvalTransform {
+        EvalTransform {
             fit: self.recipe.augment.fit.into(),
             place,
             flip,
@@ -123,7 +123,7 @@ impl Network {
             source_size: self.source_size(),
             mean: info.mean,
             std: info.std,
-        })
+        }
     }
 
     /// The transform of training: random crop, flip, and what else the recipe has.
@@ -288,6 +288,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         zoom_std: recipe.inverse.zoom_std,
         open_bias: recipe.inverse.open_bias,
         attention_gain: recipe.inverse.attention_gain,
+        gradient_scale: recipe.inverse.gradient_scale,
         detach_attended: recipe.inverse.detach_attended,
     });
     ModelConfig { classes, head, inverse }

@@ -47,6 +47,7 @@ fn a_run_leaves_what_it_promises() {
         }
     }
     assert!(records[0]["val_top1_fine"].is_null() && is_share(&records[1]["val_top1_fine"]));
+    assert!(records.iter().all(|record| is_share(&record["val_attention_cosine"])), "{records:?}");
 
     // The resolved recipe is a recipe.
     let config = c2f_train::Recipe::from_file(&run.join("config.toml")).unwrap();
@@ -103,12 +104,49 @@ fn eval_repeats_the_number_of_the_training() {
 }
 
 #[test]
+fn a_full_evaluation_adds_to_the_plain_one() {
+    let run = trained_run();
+    let arguments = ["eval", "--checkpoint", text(&run), "--data", DATA];
+    let plain = json(&[&arguments[..], &["--json"]].concat());
+    let full = json(&[&arguments[..], &["--json", "--full"]].concat());
+    let added =
+        ["loss", "brier", "calibration", "per_class", "confused", "pictures", "localisation", "attention_diversity"];
+    let mut expected = [keys(&plain), added.to_vec()].concat();
+    expected.sort_unstable();
+    assert_eq!(keys(&full), expected);
+    assert!(keys(&plain).iter().all(|key| full[*key] == plain[*key]), "{full}");
+
+    let calibration = &full["calibration"];
+    assert_eq!(keys(calibration), ["bins", "ece"]);
+    assert_eq!(calibration["bins"].as_array().unwrap().len(), 15);
+    assert_eq!(keys(&calibration["bins"][0]), ["accuracy", "confidence", "from", "n", "to"]);
+    assert_eq!(keys(&full["per_class"][0]), ["class", "correct", "n", "top1"]);
+    let picture = &full["pictures"][3];
+    let of_picture =
+        ["correct_coarse", "correct_fine", "file", "label", "predicted", "probability", "probability_of_truth"];
+    assert_eq!(keys(picture), of_picture);
+    assert_eq!(picture["file"], "synthetic/test/000003");
+    let localisation = &full["localisation"];
+    assert_eq!(keys(localisation), ["attention", "fine_box", "n", "region"]);
+    let of_map = ["box_area", "box_mass", "parts_area", "parts_mass", "parts_pointing", "pointing"];
+    assert_eq!((keys(&localisation["attention"]), keys(&localisation["region"])), (of_map.to_vec(), of_map.to_vec()));
+
+    let tables = succeed(&[&arguments[..], &["--full"]].concat());
+    for title in ["top-1", "calibration", "where it looks (4 pictures)", "a uniform map", "worst classes"] {
+        assert!(tables.contains(title), "{title} in {tables}");
+    }
+}
+
+#[test]
 fn what_a_method_lacks_is_null() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     succeed(&train(&run, &["--set", "method=baseline", "--set", "epochs=1"]));
     let result = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json"]);
     assert!(result["top1_fine"].is_null() && is_share(&result["top1"]), "{result}");
+    let full = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json", "--full"]);
+    assert!(full["localisation"].is_null() && full["attention_diversity"].is_null(), "{full}");
+    assert!(metrics(&run)[0]["val_attention_cosine"].is_null());
 }
 
 #[test]

@@ -83,13 +83,13 @@ impl Place {
 /// Resizes the shorter side to `short` pixels and cuts `size` x `size` (at most `short`) out of the centre:
 /// torchvision's `Resize(short)` and `CenterCrop(size)` in one step, so that only the part that stays is computed.
 pub fn center_crop(picture: &RgbImage, short: usize, size: usize) -> RgbImage {
-    resize_box(picture, eval_box(picture, Fit::Crop, short, size, Place::Center), size, size)
+    resize_box(picture, eval_box(picture.dimensions(), Fit::Crop, short, size, Place::Center), size, size)
 }
 
 /// The part that a crop of `size` x `size` pixels shows, once the shorter side is resized to `short` (both sides, where
-/// the picture is squashed): left, top, width and height in the picture's pixels.
-pub(super) fn eval_box(picture: &RgbImage, fit: Fit, short: usize, size: usize, place: Place) -> [f64; 4] {
-    let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+/// the picture of `(width, height)` is squashed): left, top, width and height in the picture's pixels.
+pub(super) fn eval_box((width, height): (u32, u32), fit: Fit, short: usize, size: usize, place: Place) -> [f64; 4] {
+    let (width, height) = (f64::from(width), f64::from(height));
     let shorter = width.min(height);
     // torchvision cuts the longer side to a whole number of pixels, and rounds the offset half to even.
     let resized = match fit {

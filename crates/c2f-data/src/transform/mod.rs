@@ -9,6 +9,7 @@ mod jitter;
 mod planes;
 mod policy;
 mod resize;
+mod view;
 
 pub use crop::{CropBox, Place, center_crop, random_resized_crop};
 pub use fit::Fit;
@@ -122,6 +123,14 @@ impl Default for EvalTransform {
     }
 }
 
+impl EvalTransform {
+    /// The part that is seen of a picture of `(width, height)`, which is square already where it is to be padded: left, top,
+    /// width and height in its pixels.
+    fn part(&self, size: (u32, u32)) -> [f64; 4] {
+        crop::eval_box(size, self.fit, self.resize.max(self.size), self.size, self.place)
+    }
+}
+
 /// What the network sees of one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Views {
@@ -163,7 +172,7 @@ impl Transform {
             }
             Self::Eval(t) => {
                 // One part for both views: the offset of a larger crop would be rounded otherwise.
-                let part = crop::eval_box(picture, t.fit, t.resize.max(t.size), t.size, t.place);
+                let part = t.part(picture.dimensions());
                 views(t.size, t.source_size, |size| {
                     let mut view = resize::resize_box(picture, part, size, size);
                     if t.flip {

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use c2f_data::Spec;
 use c2f_train::engine::{TestViews, relabel};
+use c2f_train::measures::{Measures, measure};
 use c2f_train::{Error, Evaluation};
 use serde::Serialize;
 
-use super::{device, percent, print, print_json};
+use super::{device, measures, percent, print, print_json};
 use crate::progress;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)
@@ -29,6 +31,9 @@ pub struct Args {
     /// Average the predictions of each crop and its mirror image
     #[arg(long)]
     flip: bool,
+    /// Also calibration, each class, the most confused pairs, each picture, and whether the network looks at the object
+    #[arg(long)]
+    full: bool,
     /// One JSON value
     #[arg(long)]
     json: bool,
@@ -46,6 +51,8 @@ struct Accuracy {
     top5: f64,
     top1_coarse: Option<f64>,
     top1_fine: Option<f64>,
+    #[serde(flatten)]
+    full: Option<Measures>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -57,19 +64,29 @@ pub fn run(args: &Args) -> Result<()> {
     let samples = relabel(samples, &dataset.classes, &network.classes)?;
     let views = TestViews { five_crop: args.five_crop, flip: args.flip };
     let bar = progress::bar(&args.split, samples.len());
-    let evaluation = c2f_train::evaluate(&network, &samples, views, &mut |done, _| bar.set_position(done as u64))?;
+    let mut show = |done: usize, _: usize| bar.set_position(done as u64);
+    let (evaluation, full) = if args.full {
+        let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;
+        (evaluation, Some(measures))
+    } else {
+        (c2f_train::evaluate(&network, &samples, views, &mut show)?, None)
+    };
     bar.finish_and_clear();
     for message in &evaluation.unreadable {
         tracing::warn!("skipped {message}");
     }
     if args.json {
-        return print_json(&Accuracy::from(&evaluation));
+        return print_json(&Accuracy::new(&evaluation, full));
     }
-    print(&table(&evaluation, &args.split)?)
+    let mut text = table(&evaluation, &args.split)?;
+    if let Some(full) = &full {
+        measures::write(&mut text, full)?;
+    }
+    print(&text)
 }
 
-impl From<&Evaluation> for Accuracy {
-    fn from(e: &Evaluation) -> Self {
+impl Accuracy {
+    fn new(e: &Evaluation, full: Option<Measures>) -> Self {
         Self {
             n: e.n,
             classes: e.classes,
@@ -77,6 +94,7 @@ impl From<&Evaluation> for Accuracy {
             top5: e.top5,
             top1_coarse: e.top1_coarse,
             top1_fine: e.top1_fine,
+            full,
         }
     }
 }

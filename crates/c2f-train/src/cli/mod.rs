@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod embed;
 mod eval;
+mod measures;
 mod predict;
 mod results;
 mod train;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_data::{Batch, Epoch, Loader, LoaderConfig, Place, Sample};
+use c2f_data::{Batch, Epoch, Loader, LoaderConfig, Place, Sample, Transform};
 use candle_core::Tensor;
 
 use super::Inputs;
@@ -18,6 +18,9 @@ pub struct Evaluation {
     pub classes: usize,
     /// Mean of -ln of the combined prediction's probability of the truth.
     pub loss: f64,
+    /// Mean of the squared distance between the combined prediction's probabilities and those of the truth, 1 for its class
+    /// and 0 for the others: 0 to 2 (Brier 1950).
+    pub brier: f64,
     /// Accuracy of the combined prediction.
     pub top1: f64,
     /// How often the truth is among the combined prediction's five first.
@@ -28,6 +31,9 @@ pub struct Evaluation {
     pub top1_fine: Option<f64>,
     /// Mean of the region map.
     pub area: Option<f64>,
+    /// Mean cosine between the attention maps of a picture (see [`c2f_losses::attention_diversity`]): 0 for maps on
+    /// disjoint places, 1 for equal ones. Of several views, that of the first.
+    pub attention_cosine: Option<f64>,
     /// One row per picture, in the order of the samples.
     pub rows: Vec<Row>,
     /// What was wrong with the pictures that couldn't be read.
@@ -52,7 +58,7 @@ impl TestViews {
     }
 }
 
-/// The combined prediction for one picture.
+/// What was predicted for one picture, combined unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
     /// Index into the samples.
@@ -65,6 +71,10 @@ pub struct Row {
     pub probability: f64,
     /// The probability of the truth.
     pub probability_of_truth: f64,
+    /// Whether the coarse look was right.
+    pub correct_coarse: bool,
+    /// Whether the fine look was right (in ws-dan: the crop).
+    pub correct_fine: Option<bool>,
 }
 
 /// Evaluates a network on samples whose labels are its classes' indices (see [`relabel`]). `on_batch` is told how many
@@ -78,8 +88,19 @@ pub fn evaluate(
     views: TestViews,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Evaluation> {
+    evaluate_with(network, samples, views, &mut |_, _| Ok(()), on_batch)
+}
+
+/// The same; `on_predictions` gets for each batch the indices of its samples and what the network says about the first view.
+pub(crate) fn evaluate_with(
+    network: &Network,
+    samples: &[Sample],
+    views: TestViews,
+    on_predictions: &mut dyn FnMut(&[usize], &Prediction) -> Result<()>,
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<Evaluation> {
     let never = AtomicBool::new(false);
-    let evaluation = evaluate_until(network, samples, views, &never, on_batch)?;
+    let evaluation = evaluate_until(network, samples, views, &never, on_predictions, on_batch)?;
     Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
 }
 
@@ -89,6 +110,7 @@ pub(super) fn evaluate_until(
     samples: &[Sample],
     views: TestViews,
     stop: &AtomicBool,
+    on_predictions: &mut dyn FnMut(&[usize], &Prediction) -> Result<()>,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Option<Evaluation>> {
     let recipe = &network.recipe;
@@ -106,7 +128,8 @@ pub(super) fn evaluate_until(
     };
     let all: Arc<[Sample]> = Arc::from(samples);
     let epoch = |(place, flip)| {
-        Loader::new(Arc::clone(&all), network.eval_transform_at(place, flip), config.clone()).epoch(0, 0)
+        let transform = Transform::Eval(network.eval_transform_at(place, flip));
+        Loader::new(Arc::clone(&all), transform, config.clone()).epoch(0, 0)
     };
     // A loader for each view: all give the same pictures in the same order.
     let mut epochs: Vec<Epoch> = views.all().map(epoch).collect();
@@ -119,7 +142,7 @@ pub(super) fn evaluate_until(
         let mut batches = batches.into_iter().collect::<c2f_data::Result<Vec<Batch>>>()?;
         unreadable.extend(std::mem::take(&mut batches[0].unreadable).into_iter().map(|(_, message)| message));
         if !batches[0].labels.is_empty() {
-            tally.add(network, batches)?;
+            tally.add(network, batches, on_predictions)?;
         }
         on_batch(tally.rows.len() + unreadable.len(), samples.len());
     }
@@ -151,15 +174,20 @@ pub fn relabel(samples: &[Sample], theirs: &[String], known: &[String]) -> Resul
 struct Tally {
     rows: Vec<Row>,
     loss: f64,
+    brier: f64,
     top5: usize,
-    coarse: usize,
-    fine: Option<usize>,
     area: Option<f64>,
+    attention_cosine: Option<f64>,
 }
 
 impl Tally {
     /// Adds a batch of each view of the same pictures.
-    fn add(&mut self, network: &Network, views: Vec<Batch>) -> Result<()> {
+    fn add(
+        &mut self,
+        network: &Network,
+        views: Vec<Batch>,
+        on_predictions: &mut dyn FnMut(&[usize], &Prediction) -> Result<()>,
+    ) -> Result<()> {
         let ids: Vec<usize> = views[0].ids.iter().map(|id| *id as usize).collect();
         let labels: Vec<usize> = views[0].labels.iter().map(|label| *label as usize).collect();
         let predict = |batch| {
@@ -167,45 +195,59 @@ impl Tally {
             network.predict(&inputs.images, inputs.source.as_ref())
         };
         let predictions = views.into_iter().map(predict).collect::<Result<Vec<Prediction>>>()?;
+        let first = &predictions[0];
         let combined = mean(predictions.iter().map(|p| Some(&p.combined)))?.to_vec2::<f32>()?;
-        for ((probabilities, &label), &sample) in combined.iter().zip(&labels).zip(&ids) {
+        let coarse = best_of_each(&mean(predictions.iter().map(|p| Some(&p.coarse)))?)?;
+        let fine = match &first.fine {
+            Some(_) => Some(best_of_each(&mean(predictions.iter().map(|p| p.fine.as_ref()))?)?),
+            None => None,
+        };
+        for (i, (probabilities, &label)) in combined.iter().zip(&labels).enumerate() {
             let predicted = best(probabilities);
             let truth = f64::from(probabilities[label]);
             self.rows.push(Row {
-                sample,
+                sample: ids[i],
                 label,
                 predicted,
                 probability: probabilities[predicted].into(),
                 probability_of_truth: truth,
+                correct_coarse: coarse[i] == label,
+                correct_fine: fine.as_ref().map(|fine| fine[i] == label),
             });
             self.loss -= truth.max(1e-12).ln();
+            self.brier += brier(probabilities, label);
             self.top5 += usize::from(is_among(probabilities, label, 5));
         }
-        self.coarse += count(&mean(predictions.iter().map(|p| Some(&p.coarse)))?, &labels)?;
-        if predictions[0].fine.is_some() {
-            let fine = mean(predictions.iter().map(|p| p.fine.as_ref()))?;
-            *self.fine.get_or_insert(0) += count(&fine, &labels)?;
-        }
-        if predictions[0].region.is_some() {
+        let pictures = labels.len() as f64;
+        if first.region.is_some() {
             let region = mean(predictions.iter().map(|p| p.region.as_ref()))?;
-            *self.area.get_or_insert(0.0) += f64::from(region.mean_all()?.to_scalar::<f32>()?) * labels.len() as f64;
+            *self.area.get_or_insert(0.0) += f64::from(region.mean_all()?.to_scalar::<f32>()?) * pictures;
         }
-        Ok(())
+        if let Some(attention) = &first.attention {
+            let cosine = c2f_losses::attention_diversity(attention)?.to_scalar::<f32>()?;
+            *self.attention_cosine.get_or_insert(0.0) += f64::from(cosine) * pictures;
+        }
+        on_predictions(&ids, first)
     }
 
     fn finish(self, classes: usize, unreadable: Vec<String>) -> Evaluation {
-        let n = self.rows.len();
+        let rows = self.rows;
+        let n = rows.len();
         let share = |count: usize| count as f64 / n as f64;
+        let count = |right: fn(&Row) -> bool| rows.iter().filter(|row| right(row)).count();
+        let has_fine = rows.iter().any(|row| row.correct_fine.is_some());
         Evaluation {
             n,
             classes,
             loss: self.loss / n as f64,
-            top1: share(self.rows.iter().filter(|row| row.predicted == row.label).count()),
+            brier: self.brier / n as f64,
+            top1: share(count(|row| row.predicted == row.label)),
             top5: share(self.top5),
-            top1_coarse: Some(share(self.coarse)),
-            top1_fine: self.fine.map(share),
+            top1_coarse: Some(share(count(|row| row.correct_coarse))),
+            top1_fine: has_fine.then(|| share(count(|row| row.correct_fine == Some(true)))),
             area: self.area.map(|sum| sum / n as f64),
-            rows: self.rows,
+            attention_cosine: self.attention_cosine.map(|sum| sum / n as f64),
+            rows,
             unreadable,
         }
     }
@@ -230,9 +272,14 @@ fn is_among(values: &[f32], index: usize, count: usize) -> bool {
     before < count
 }
 
-fn count(probabilities: &Tensor, labels: &[usize]) -> Result<usize> {
-    let rows = probabilities.to_vec2::<f32>()?;
-    Ok(rows.iter().zip(labels).filter(|(row, label)| best(row) == **label).count())
+fn best_of_each(probabilities: &Tensor) -> Result<Vec<usize>> {
+    Ok(probabilities.to_vec2::<f32>()?.iter().map(|row| best(row)).collect())
+}
+
+/// The squared distance to the probabilities that are 1 for the truth.
+fn brier(probabilities: &[f32], truth: usize) -> f64 {
+    let distance = |(i, p): (usize, &f32)| (f64::from(*p) - f64::from(u8::from(i == truth))).powi(2);
+    probabilities.iter().enumerate().map(distance).sum()
 }
 
 #[cfg(test)]
@@ -245,6 +292,13 @@ mod tests {
         assert_eq!(best(&values), 1);
         assert!(is_among(&values, 1, 1) && !is_among(&values, 2, 1) && is_among(&values, 2, 2));
         assert!(is_among(&values, 3, 5));
+    }
+
+    #[test]
+    fn brier_scores_are_squared_distances() {
+        assert_eq!(brier(&[0.0, 1.0, 0.0], 1), 0.0);
+        assert_eq!(brier(&[0.0, 1.0, 0.0], 0), 2.0);
+        assert_eq!(brier(&[0.5, 0.25, 0.25], 0), 0.375);
     }
 
     #[test]

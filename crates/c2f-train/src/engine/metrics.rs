@@ -18,6 +18,9 @@ pub struct EpochRecord {
     pub train_loss: Option<f64>,
     /// Share of training pictures that the coarse look classified right, augmented, while learning.
     pub train_top1: Option<f64>,
+    /// Mean over the epoch's steps of the gradient's global norm, before clipping; null where no step was made.
+    #[serde(default)]
+    pub grad_norm: Option<f64>,
     /// Mean over the validation pictures of -ln of the combined prediction's probability of the truth.
     pub val_loss: f64,
     /// Accuracy of the combined prediction.
@@ -30,6 +33,9 @@ pub struct EpochRecord {
     pub val_top5: f64,
     /// Mean of the region map over the validation pictures.
     pub val_area: Option<f64>,
+    /// Mean cosine between the attention maps of a validation picture; runs of older versions lack it.
+    #[serde(default)]
+    pub val_attention_cosine: Option<f64>,
     /// Learning rate of the head in the last step.
     pub lr: f64,
     /// Training pictures per second, without validation.
@@ -60,4 +66,20 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<(EpochRecord, String)>> {
 pub(super) fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
     let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
     atomic::write(path, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_older_versions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let line = r#"{"epoch":1,"stage":"coarse","train_loss":2.0,"train_top1":0.5,"val_loss":1.5,"val_top1":0.25,
+            "val_top1_coarse":0.25,"val_top1_fine":null,"val_top5":0.75,"val_area":null,"lr":0.01,"images_per_s":9.0}"#;
+        std::fs::write(&path, line.replace('\n', " ")).unwrap();
+        let records = read_metrics(&path).unwrap();
+        assert_eq!((records.len(), records[0].epoch, records[0].val_attention_cosine), (1, 1, None));
+    }
 }

@@ -12,6 +12,7 @@ mod train;
 
 pub use batch::Inputs;
 pub(crate) use batch::stack;
+pub(crate) use evaluate::evaluate_with;
 pub use evaluate::{Evaluation, Row, TestViews, evaluate, relabel};
 pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};

@@ -35,6 +35,12 @@ pub struct Sums {
     pub correct: usize,
     /// Pictures in all batches.
     pub seen: usize,
+    /// Steps of the optimiser.
+    #[serde(default)]
+    pub steps: usize,
+    /// Sum of the gradient's norm over those, before clipping.
+    #[serde(default)]
+    pub grad_norm: f64,
     /// Time spent training.
     pub seconds: f64,
     /// Learning rate of the last step.
@@ -50,6 +56,11 @@ impl Sums {
     /// Share that the coarse look got right.
     pub fn top1(&self) -> Option<f64> {
         (self.images > 0).then(|| self.correct as f64 / self.images as f64)
+    }
+
+    /// Mean norm of the gradient before clipping, where a step was made.
+    pub fn mean_grad_norm(&self) -> Option<f64> {
+        (self.steps > 0).then(|| self.grad_norm / self.steps as f64)
     }
 
     /// Pictures per second.
@@ -99,12 +110,14 @@ mod tests {
             stage,
             train_loss: Some(1.0),
             train_top1: Some(0.5),
+            grad_norm: None,
             val_loss,
             val_top1,
             val_top1_coarse: None,
             val_top1_fine: None,
             val_top5: 1.0,
             val_area: None,
+            val_attention_cosine: None,
             lr: 0.1,
             images_per_s: 1.0,
         }

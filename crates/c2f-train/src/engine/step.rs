@@ -110,12 +110,13 @@ impl Stepper {
         Ok(report)
     }
 
-    /// Moves the weights by the mean gradient of the batches since the last call, at learning rate `lr` of the head. Where
-    /// a loss or the gradient isn't finite, nothing moves, and the answer is false.
+    /// Moves the weights by the mean gradient of the batches since the last call, at learning rate `lr` of the head, and
+    /// gives that gradient's norm before it was clipped. Where a loss or the gradient isn't finite, nothing moves, and there
+    /// is no norm.
     ///
     /// # Errors
     /// If candle fails.
-    pub fn update(&mut self, network: &Network, lr: f64) -> Result<bool> {
+    pub fn update(&mut self, network: &Network, lr: f64) -> Result<Option<f64>> {
         let Pending { mut gradients, batches, finite, buffers } = std::mem::take(&mut self.pending);
         if batches > 1 {
             for gradient in gradients.values_mut() {
@@ -129,7 +130,7 @@ impl Stepper {
                     entry.var.set(buffer)?;
                 }
             }
-            return Ok(false);
+            return Ok(None);
         }
         let largest = network.recipe.optimizer.clip_norm;
         if largest > 0.0 {
@@ -139,7 +140,7 @@ impl Stepper {
         if let Some(ema) = &mut self.ema {
             ema.update(&network.params)?;
         }
-        Ok(true)
+        Ok(Some(norm))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
 use crate::recipe::Sampling;
 use crate::schedule::Schedule;
-use crate::{Error, Network, Recipe, Result, atomic};
+use crate::{Error, Network, Prediction, Recipe, Result, atomic};
 
 /// Steps in a row without a finite loss after which a run gives up.
 const NOT_FINITE_LIMIT: usize = 10;
@@ -314,8 +314,10 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        if self.stepper.update(&self.network, lr)? {
+        if let Some(norm) = self.stepper.update(&self.network, lr)? {
             self.progress.not_finite = 0;
+            self.progress.sums.steps += 1;
+            self.progress.sums.grad_norm += norm;
             return Ok(());
         }
         let Progress { epoch, batch, not_finite, .. } = &mut self.progress;
@@ -347,12 +349,14 @@ impl<'a> Run<'a> {
             stage: self.network.stage,
             train_loss: sums.mean_loss(),
             train_top1: sums.top1(),
+            grad_norm: sums.mean_grad_norm(),
             val_loss: evaluation.loss,
             val_top1: evaluation.top1,
             val_top1_coarse: evaluation.top1_coarse,
             val_top1_fine: evaluation.top1_fine,
             val_top5: evaluation.top5,
             val_area: evaluation.area,
+            val_attention_cosine: evaluation.attention_cosine,
             lr: sums.lr,
             images_per_s: sums.images_per_s(),
         };
@@ -372,7 +376,8 @@ impl<'a> Run<'a> {
         let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
         let mut work = || {
             let views = TestViews::default();
-            evaluate_until(&self.network, data.validation(), views, &self.options.stop, &mut on_batch)
+            let nothing_more = &mut |_: &[usize], _: &Prediction| Ok(());
+            evaluate_until(&self.network, data.validation(), views, &self.options.stop, nothing_more, &mut on_batch)
         };
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, work),

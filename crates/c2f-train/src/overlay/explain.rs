@@ -54,14 +54,17 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
 }
 
 /// The maps of a prediction, one for each picture.
-struct Maps {
-    attention: Option<Vec<Map>>,
-    region: Option<Vec<Map>>,
-    zoom: Option<Vec<[f32; 4]>>,
+pub(crate) struct Maps {
+    /// The mean of the attention maps.
+    pub attention: Option<Vec<Map>>,
+    /// The region map.
+    pub region: Option<Vec<Map>>,
+    /// The box of the second look: x1, y1, x2, y2 in 0..=1 of the view.
+    pub zoom: Option<Vec<[f32; 4]>>,
 }
 
 impl Maps {
-    fn read(prediction: &Prediction) -> Result<Self> {
+    pub(crate) fn read(prediction: &Prediction) -> Result<Self> {
         let attention = prediction.attention.as_ref().map(|a| Ok(a.mean(1)?)).map(|a| a.and_then(|a| maps(&a)));
         let region = prediction.region.as_ref().map(|r| Ok(r.squeeze(1)?)).map(|r| r.and_then(|r| maps(&r)));
         let zoom = prediction.boxes.as_ref().map(|boxes| -> Result<_> {

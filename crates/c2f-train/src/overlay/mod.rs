@@ -9,6 +9,7 @@ mod sheet;
 mod text;
 
 pub use contact::{ClassSamples, ContactSheet, contact_sheet};
+pub(crate) use explain::Maps;
 pub use explain::{Picture, explain};
 pub use heat::Map;
 pub use panel::{attention_panel, region_panel};

@@ -189,6 +189,8 @@ pub struct Inverse {
     pub open_bias: f64,
     /// How much the attention itself opens the region map at the start; learnt from there.
     pub attention_gain: f64,
+    /// Factor on the gradient that the fine look sends back through the region map.
+    pub gradient_scale: f64,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
     /// Share of the picture that the region should keep.

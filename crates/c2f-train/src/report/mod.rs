@@ -127,10 +127,15 @@ impl Report<'_> {
             accuracy.push(series("second look", |r| r.val_top1_fine));
         }
         let loss = [series("training", |r| r.train_loss), series("validation", |r| Some(r.val_loss))];
-        vec![
+        let mut charts = vec![
             Chart::new("Top-1 accuracy, %", &accuracy, (0.0, 0.0), true, fine_from),
             Chart::new("Loss", &loss, (0.0, 0.0), false, fine_from),
-        ]
+        ];
+        if self.records.iter().any(|r| r.val_attention_cosine.is_some()) {
+            let cosine = [series("validation", |r| r.val_attention_cosine)];
+            charts.push(Chart::new("Mean cosine between attention maps", &cosine, (0.0, 0.0), false, fine_from));
+        }
+        charts
     }
 }
 
@@ -230,12 +235,14 @@ mod tests {
             stage,
             train_loss,
             train_top1: Some(0.5),
+            grad_norm: None,
             val_loss: 1.0,
             val_top1: 0.5,
             val_top1_coarse: Some(0.45),
             val_top1_fine: (stage == Stage::Fine).then_some(0.55),
             val_top5: 0.9,
             val_area: None,
+            val_attention_cosine: None,
             lr: 0.01,
             images_per_s: 12.0,
         }

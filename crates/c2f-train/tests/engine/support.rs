@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_train::{Event, Method, Recipe, Result, Summary, TrainOptions, train};
+use c2f_train::{Event, Method, Network, Recipe, Result, Summary, TrainOptions, train};
 use candle_core::Device;
 
 /// 24 training pictures of 3 classes at 32 pixels in batches of 6: four batches an epoch.
@@ -25,6 +25,11 @@ pub fn recipe(method: Method) -> Recipe {
     }
     recipe.validate().unwrap();
     recipe
+}
+
+/// The recipe's network, untrained.
+pub fn network(recipe: &Recipe) -> Network {
+    Network::new(recipe, ["a", "b", "c"].map(str::to_owned).to_vec(), &Device::Cpu).unwrap()
 }
 
 pub fn options(output: &Path, resume: bool) -> TrainOptions {
