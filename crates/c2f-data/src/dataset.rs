@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
-use crate::formats;
+use crate::formats::{self, Listed};
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
@@ -113,6 +113,18 @@ pub struct Point {
 /// If the files are not laid out as the kind says (the error names the file or folder and what was expected there), or
 /// the data set has fewer classes than asked for.
 pub fn open(spec: &Spec) -> Result<Dataset> {
+    open_listed(spec, Listed::MustExist)
+}
+
+/// As [`open`], but the pictures that lists name needn't be there: for those who look at each, as [`crate::verify()`] does.
+///
+/// # Errors
+/// As [`open`], but for pictures that aren't there.
+pub fn open_with_missing(spec: &Spec) -> Result<Dataset> {
+    open_listed(spec, Listed::MayBeMissing)
+}
+
+fn open_listed(spec: &Spec, listed: Listed) -> Result<Dataset> {
     let seed = spec.seed.unwrap_or(0);
     let path = || {
         spec.path.as_deref().ok_or_else(|| Error::Spec {
@@ -121,20 +133,20 @@ pub fn open(spec: &Spec) -> Result<Dataset> {
         })
     };
     let mut dataset = match spec.kind {
-        Kind::Cub2010 => formats::cub2010::open(path()?)?,
-        Kind::Cub2011 => formats::cub2011::open(path()?)?,
-        Kind::Cars => formats::cars::open(path()?)?,
-        Kind::Aircraft => formats::aircraft::open(path()?, spec.level.unwrap_or_default())?,
-        Kind::Dogs => formats::dogs::open(path()?)?,
-        Kind::Nabirds => formats::nabirds::open(path()?)?,
+        Kind::Cub2010 => formats::cub2010::open(path()?, listed)?,
+        Kind::Cub2011 => formats::cub2011::open(path()?, listed)?,
+        Kind::Cars => formats::cars::open(path()?, listed)?,
+        Kind::Aircraft => formats::aircraft::open(path()?, spec.level.unwrap_or_default(), listed)?,
+        Kind::Dogs => formats::dogs::open(path()?, listed)?,
+        Kind::Nabirds => formats::nabirds::open(path()?, listed)?,
         Kind::Inat2017 | Kind::Inat2018 | Kind::Inat2019 | Kind::Inat2021 => {
-            formats::inat::open(path()?, spec.kind, spec.train == Some(TrainOn::TrainMini))?
+            formats::inat::open(path()?, spec.kind, spec.train == Some(TrainOn::TrainMini), listed)?
         }
-        Kind::Flowers102 => formats::flowers102::open(path()?)?,
-        Kind::Pets => formats::pets::open(path()?)?,
-        Kind::Food101 => formats::food101::open(path()?)?,
+        Kind::Flowers102 => formats::flowers102::open(path()?, listed)?,
+        Kind::Pets => formats::pets::open(path()?, listed)?,
+        Kind::Food101 => formats::food101::open(path()?, listed)?,
         Kind::Folder => formats::folder::open(path()?, seed)?,
-        Kind::List => formats::list::open(path()?, seed)?,
+        Kind::List => formats::list::open(path()?, seed, listed)?,
         Kind::Parquet => formats::parquet::open(path()?, seed)?,
         Kind::Synthetic => formats::synthetic::open(spec)?,
     };

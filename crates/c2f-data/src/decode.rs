@@ -17,17 +17,48 @@ const MAX_PIXELS: u64 = 100_000_000;
 /// The most bytes that a decoder may ask for, and the most that a file may have.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// A decoded picture, and what its file says of it.
+pub(crate) struct Decoded {
+    /// Turned upright.
+    pub image: RgbImage,
+    /// The format of the content, whatever the name says.
+    pub format: ImageFormat,
+    /// How the picture was turned.
+    pub orientation: Orientation,
+}
+
 /// The pixels of a sample: a file's, or a drawing.
 ///
 /// # Errors
 /// As [`decode_file`].
 pub fn decode(sample: &Sample) -> Result<RgbImage> {
+    if let Source::Synthetic { scene, size } = &sample.source {
+        return Ok(scene.draw(*size).image);
+    }
+    Ok(decode_encoded(sample, &encoded(sample)?)?.image)
+}
+
+/// The bytes of a sample as they are stored; of a drawing there are none.
+pub(crate) fn encoded(sample: &Sample) -> Result<Vec<u8>> {
     match &sample.source {
-        Source::File { root } => decode_file(&root.join(&*sample.file)),
+        Source::File { root } => read(&root.join(&*sample.file)),
+        Source::Parquet { file, row } => file.picture(*row),
+        Source::Synthetic { .. } => Ok(Vec::new()),
+    }
+}
+
+/// What the bytes of a sample are a picture of.
+pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8]) -> Result<Decoded> {
+    decode_bytes(bytes).map_err(|message| picture_error(sample, message))
+}
+
+fn picture_error(sample: &Sample, message: String) -> Error {
+    match &sample.source {
         Source::Parquet { file, row } => {
-            decode_bytes(&file.picture(*row)?).map_err(|message| row_error(file.path(), *row, &message))
+            Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
         }
-        Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
+        Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
+        Source::Synthetic { .. } => Error::Picture { path: sample.file.as_ref().into(), message },
     }
 }
 
@@ -43,22 +74,10 @@ pub(crate) struct Header {
 
 /// The header of a sample. No pixel is decoded.
 pub(crate) fn header(sample: &Sample) -> Result<Header> {
-    match &sample.source {
-        Source::File { root } => {
-            let path = root.join(&*sample.file);
-            header_of_bytes(&read(&path)?).map_err(|message| Error::Picture { path, message })
-        }
-        Source::Parquet { file, row } => {
-            header_of_bytes(&file.picture(*row)?).map_err(|message| row_error(file.path(), *row, &message))
-        }
-        Source::Synthetic { size, .. } => {
-            Ok(Header { width: *size, height: *size, orientation: Orientation::NoTransforms })
-        }
+    if let Source::Synthetic { size, .. } = sample.source {
+        return Ok(Header { width: size, height: size, orientation: Orientation::NoTransforms });
     }
-}
-
-fn row_error(path: &Path, row: u64, message: &str) -> Error {
-    Error::Picture { path: path.to_owned(), message: format!("row {row} {message}") }
+    header_of_bytes(&encoded(sample)?).map_err(|message| picture_error(sample, message))
 }
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
@@ -70,8 +89,8 @@ fn row_error(path: &Path, row: u64, message: &str) -> Error {
 /// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 100 megapixels or
 /// 512 MiB. The error names the file and says which.
 pub fn decode_file(path: &Path) -> Result<RgbImage> {
-    let bytes = read(path)?;
-    decode_bytes(&bytes).map_err(|message| Error::Picture { path: path.to_owned(), message })
+    let decoded = decode_bytes(&read(path)?);
+    Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -91,14 +110,15 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn decode_bytes(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
-    let (mut picture, orientation) = if is_jpeg(bytes) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
+fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
+    let (mut picture, format, orientation) = if is_jpeg(bytes) { decode_jpeg(bytes)? } else { decode_other(bytes)? };
     picture.apply_orientation(orientation);
-    Ok(match picture {
+    let image = match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
         other if other.color().has_alpha() => on_white(&other),
         other => other.into_rgb8(),
-    })
+    };
+    Ok(Decoded { image, format, orientation })
 }
 
 fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
@@ -106,7 +126,7 @@ fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
         let (decoder, size) = open_jpeg(bytes)?;
         (size, jpeg_orientation(&decoder))
     } else {
-        let (mut decoder, _) = open_other(bytes)?;
+        let (mut decoder, ..) = open_other(bytes)?;
         (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
     };
     Ok(Header { width, height, orientation })
@@ -137,7 +157,7 @@ fn open_jpeg(bytes: &[u8]) -> std::result::Result<(JpegDecoder<'_>, (u32, u32)),
     Ok((decoder, (width, height)))
 }
 
-fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
+fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
     let (mut decoder, (width, height)) = open_jpeg(bytes)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
@@ -150,7 +170,7 @@ fn decode_jpeg(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation),
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
     let picture = picture.ok_or("is a damaged JPEG: fewer pixels than its header says")?;
-    Ok((picture, jpeg_orientation(&decoder)))
+    Ok((picture, ImageFormat::Jpeg, jpeg_orientation(&decoder)))
 }
 
 fn jpeg_orientation(decoder: &JpegDecoder<'_>) -> Orientation {
@@ -169,30 +189,38 @@ fn has_end_marker(bytes: &[u8]) -> bool {
     last(0xd9) > last(0xda)
 }
 
-/// A picture that is no JPEG, and what its format is called.
-fn open_other(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, &'static str), String> {
+/// A picture that is no JPEG, its format, and what that is called.
+fn open_other(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat, &'static str), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    let name = match reader.format() {
-        Some(ImageFormat::Png) => "PNG",
-        Some(ImageFormat::WebP) => "WebP",
-        Some(ImageFormat::Gif) => "GIF",
-        Some(ImageFormat::Bmp) => "BMP",
-        Some(ImageFormat::Tiff) => "TIFF",
-        _ => return Err(format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes))),
-    };
+    let known = reader.format().and_then(|format| Some((format, format_name(format)?)));
+    let (format, name) =
+        known.ok_or_else(|| format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes)))?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|e| damaged_other(name, &e))?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
-    Ok((decoder, name))
+    Ok((decoder, format, name))
 }
 
-fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, Orientation), String> {
-    let (mut decoder, name) = open_other(bytes)?;
+fn decode_other(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+    let (mut decoder, format, name) = open_other(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(|e| damaged_other(name, &e))?, orientation))
+    Ok((DynamicImage::from_decoder(decoder).map_err(|e| damaged_other(name, &e))?, format, orientation))
+}
+
+/// The name of a format, if it is one of those that are read.
+pub(crate) fn format_name(format: ImageFormat) -> Option<&'static str> {
+    match format {
+        ImageFormat::Jpeg => Some("JPEG"),
+        ImageFormat::Png => Some("PNG"),
+        ImageFormat::WebP => Some("WebP"),
+        ImageFormat::Gif => Some("GIF"),
+        ImageFormat::Bmp => Some("BMP"),
+        ImageFormat::Tiff => Some("TIFF"),
+        _ => None,
+    }
 }
 
 fn damaged_other(name: &str, error: &image::ImageError) -> String {

@@ -15,9 +15,11 @@ mod resplit;
 mod spec;
 pub mod synthetic;
 pub mod transform;
+mod verify;
 
 pub use annotation::Annotation;
-pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open};
+pub use cache::DiskCache;
+pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_with_missing};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
 pub use inspect::{Inspection, SplitInspection};
@@ -25,3 +27,4 @@ pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use parquet::ParquetFile;
 pub use spec::{Fold, Kind, Level, Spec, TrainOn};
 pub use transform::{ColorJitter, EvalTransform, Fit, Place, Policy, TrainTransform, Transform, Views};
+pub use verify::{Finding, Found, Problem, Verification, verify};

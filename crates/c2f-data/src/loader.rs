@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, DiskCache};
 use crate::random::generator;
 use crate::{Error, Result, Sample, Transform, Views};
 
@@ -91,8 +91,15 @@ impl Loader {
         config.batch_size = config.batch_size.max(1);
         config.threads = config.threads.max(1);
         config.prefetch = config.prefetch.max(1);
-        let cache = Arc::new(Cache::new(config.cache_mb.saturating_mul(1 << 20)));
+        let cache = Arc::new(Cache::new(config.cache_mb.saturating_mul(1 << 20), None));
         Self { samples, transform: Arc::new(transform), cache, config }
+    }
+
+    /// The same loader, but it looks for decoded pictures in `disk` before it decodes any. The batches don't depend on it.
+    #[must_use]
+    pub fn with_disk_cache(self, disk: DiskCache) -> Self {
+        let memory = self.config.cache_mb.saturating_mul(1 << 20);
+        Self { cache: Arc::new(Cache::new(memory, Some(disk))), ..self }
     }
 
     /// The number of batches in an epoch.

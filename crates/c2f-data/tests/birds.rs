@@ -5,7 +5,8 @@ mod common;
 use std::fs;
 
 use c2f_data::{BoundingBox, Point};
-use common::{assert_has, files, fixtures, message, open_as, tree, write};
+use common::{assert_has, damage, damages, files, fixtures, message, open_as, tree, write};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// A name of 200 characters, with spaces and letters outside of ASCII.
@@ -153,5 +154,45 @@ fn cub2010_has_a_box_where_there_is_an_annotation() {
         assert_eq!(dataset.splits["test"][0].bounding_box, None);
         fs::copy(fixtures("cars_joint/cars_annos.mat"), folder.path().join(&annotation)).unwrap();
         assert_has(&message("cub2010", folder.path()), &["a.mat: has no variable `bbox`", "`left`"]);
+    }
+}
+
+/// A kind, and a text file of it to damage.
+const TEXTS: [(&str, &str); 13] = [
+    ("cub2011", "images.txt"),
+    ("cub2011", "image_class_labels.txt"),
+    ("cub2011", "train_test_split.txt"),
+    ("cub2011", "classes.txt"),
+    ("cub2011", "bounding_boxes.txt"),
+    ("cub2011", "parts/parts.txt"),
+    ("cub2011", "parts/part_locs.txt"),
+    ("nabirds", "images.txt"),
+    ("nabirds", "image_class_labels.txt"),
+    ("nabirds", "classes.txt"),
+    ("nabirds", "hierarchy.txt"),
+    ("cub2010", "lists/train.txt"),
+    ("cub2010", "lists/test.txt"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_texts_never_panic(file in 0..TEXTS.len(), damages in damages()) {
+        let (kind, file) = TEXTS[file];
+        let folder = match kind {
+            "cub2011" => cub(),
+            "nabirds" => nabirds(),
+            _ => {
+                let folder = tree(&["images/001.Black_footed_Albatross/a.jpg", "images/002.Laysan_Albatross/b.jpg"]);
+                write(folder.path(), "lists/train.txt", "001.Black_footed_Albatross/a.jpg\n");
+                write(folder.path(), "lists/test.txt", "002.Laysan_Albatross/b.jpg\n");
+                folder
+            }
+        };
+        damage(&folder.path().join(file), damages);
+        if let Err(error) = open_as(kind, folder.path(), "") {
+            prop_assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+        }
     }
 }

@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::fs;
-
-use common::{layout, open_as};
+use common::{damage, damages, layout, open_as};
 use proptest::prelude::*;
 
 /// A kind, a layout, the file that says what is in it, and a file to damage.
@@ -28,23 +26,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn never_panics(
-        file in 0..FILES.len(),
-        changes in proptest::collection::vec((any::<proptest::sample::Index>(), "[ -~\n]|\\PC"), 1..5),
-        cut in proptest::option::of(any::<proptest::sample::Index>()),
-    ) {
+    fn never_panics(file in 0..FILES.len(), damages in damages()) {
         let (kind, name, expected, file) = FILES[file];
         let folder = layout(name, expected);
-        let path = folder.path().join(file);
-        let mut bytes = fs::read(&path).unwrap();
-        for (place, text) in changes {
-            let place = place.index(bytes.len());
-            bytes.splice(place..=place, text.into_bytes());
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        fs::write(&path, bytes).unwrap();
+        damage(&folder.path().join(file), damages);
         // The error names what is wrong; which that is depends on what was damaged.
         if let Err(error) = open_as(kind, folder.path(), "") {
             prop_assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");

@@ -186,6 +186,26 @@ mod folder {
     }
 }
 
+/// 200 characters, with spaces, quotes, and letters outside of ASCII.
+fn odd_name() -> String {
+    format!("{} é 鳥 'x', \"y\".png", "n".repeat(180))
+}
+
+#[test]
+fn odd_names_are_names() {
+    let name = odd_name();
+    let class = "Häher & Krähe, \"jung\" (♀)";
+    let folder = tree(&[&format!("train/{class}/{name}"), &format!("test/{class}/{name}")]);
+    let dataset = open_as("folder", folder.path(), "").unwrap();
+    assert_eq!(dataset.classes, [class]);
+    assert_eq!(files(&dataset, "train"), [(format!("train/{class}/{name}"), 0)]);
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let line = |split: &str| format!("{},{},{split}\n", quoted(&format!("{split}/{class}/{name}")), quoted(class));
+    write(folder.path(), "birds.csv", &(line("train") + &line("test")));
+    let listed = open_as("list", &folder.path().join("birds.csv"), "").unwrap();
+    assert_eq!((&listed.classes, files(&listed, "test")), (&dataset.classes, files(&dataset, "test")));
+}
+
 mod list {
     use super::*;
 

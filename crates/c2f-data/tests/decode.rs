@@ -167,6 +167,18 @@ fn huge_pictures_are_refused_by_their_header() {
     assert!(png.contains("20000 x 20000 pixels, expected at most 100 megapixels"), "{png}");
     let wide = message("wide.png", &huge_png(2_000_000_000, 1));
     assert!(wide.contains("needs more than 512 MiB"), "{wide}");
+    for (format, places) in [
+        // Where width and height stand in what the encoders write, and in how many bytes.
+        (ImageFormat::Bmp, [(18, 4), (22, 4)]),
+        (ImageFormat::Gif, [(6, 2), (8, 2)]),
+    ] {
+        let mut bytes = encode(&RgbImage::new(1, 1), format);
+        for (at, length) in places {
+            bytes[at..at + length].copy_from_slice(&60_000_u32.to_le_bytes()[..length]);
+        }
+        let bomb = message("huge", &bytes);
+        assert!(bomb.contains("60000 x 60000") || bomb.contains("512 MiB"), "{bomb}");
+    }
     let mut jpeg = read_fixture("plain.jpg");
     let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);

@@ -1,11 +1,13 @@
 //! The loader gives the same batches however it is run, and stops when too much is unreadable.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use c2f_data::{
-    Batch, ColorJitter, Error, EvalTransform, Fit, Loader, LoaderConfig, Policy, Sample, Source, Spec, TrainTransform,
-    Transform, open,
+    Batch, ColorJitter, DiskCache, Error, EvalTransform, Fit, Loader, LoaderConfig, Policy, Sample, Source, Spec,
+    TrainTransform, Transform, open,
 };
 use image::{Rgb, RgbImage};
 
@@ -98,16 +100,69 @@ fn each_picture_is_transformed_as_alone() {
 }
 
 #[test]
-fn batches_do_not_depend_on_the_cache() {
-    let folder = tempfile::tempdir().unwrap();
+fn batches_depend_neither_on_caches_nor_on_threads_nor_on_where_an_epoch_goes_on() {
+    let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let samples = samples(folder.path(), 22, &[3]);
-    let loader = |cache_mb| {
-        Loader::new(Arc::clone(&samples), train(), LoaderConfig { cache_mb, max_unreadable: 0.1, ..config(4) })
-    };
-    let (plain, cached) = (loader(0), loader(1));
-    for epoch in 0..3 {
-        assert_eq!(batches(&cached, epoch, 0), batches(&plain, epoch, 0), "epoch {epoch}");
+    // What was written just now isn't kept.
+    let before = SystemTime::now() - Duration::from_secs(60);
+    for sample in samples.iter() {
+        let file = File::options().write(true).open(folder.path().join(&*sample.file)).unwrap();
+        file.set_modified(before).unwrap();
     }
+    let trivial = Transform::Train(TrainTransform {
+        policy: Policy::TrivialAugment,
+        size: 16,
+        source_size: 24,
+        ..TrainTransform::default()
+    });
+    for (transform, balanced) in [(train(), false), (trivial, true)] {
+        let loader = |threads, cache_mb| {
+            let config = LoaderConfig { cache_mb, balanced, max_unreadable: 0.5, ..config(threads) };
+            Loader::new(Arc::clone(&samples), transform.clone(), config)
+        };
+        let on_disk = |name, bytes, threads, cache_mb| {
+            let disk = DiskCache::open(&kept.path().join(name), bytes, &samples).unwrap();
+            loader(threads, cache_mb).with_disk_cache(disk)
+        };
+        let plain = loader(1, 0);
+        // On the disk there is room for all, which two loaders share, for some, and for none.
+        let cached = [
+            loader(8, 1),
+            on_disk("all", 1 << 20, 8, 0),
+            on_disk("all", 1 << 20, 1, 1),
+            on_disk("some", 9000, 8, 0),
+            on_disk("none", 0, 8, 1),
+        ];
+        for epoch in 0..2 {
+            let all = batches(&plain, epoch, 0);
+            for (number, loader) in cached.iter().enumerate() {
+                assert_eq!(batches(loader, epoch, 0), all, "loader {number}, epoch {epoch}");
+                assert_eq!(batches(loader, epoch, 2), all[2..], "loader {number}, epoch {epoch} from batch 2");
+            }
+        }
+    }
+}
+
+#[test]
+fn decoded_pictures_are_read_from_the_disk() {
+    let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let samples = samples(folder.path(), 1, &[]);
+    let path = folder.path().join("00.png");
+    let before = SystemTime::now() - Duration::from_secs(60);
+    let age = || File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    age();
+    let loader = || {
+        let disk = DiskCache::open(kept.path(), 1 << 20, &samples).unwrap();
+        Loader::new(Arc::clone(&samples), train(), config(1)).with_disk_cache(disk)
+    };
+    let first = batches(&loader(), 0, 0);
+    // Other bytes of the same length and time: a file that isn't opened again.
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::write(&path, vec![0; length as usize]).unwrap();
+    age();
+    assert_eq!(batches(&loader(), 0, 0), first);
+    // Without the cache it is no picture.
+    assert!(Loader::new(Arc::clone(&samples), train(), config(1)).epoch(0, 0).next().unwrap().is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use c2f_data::{Dataset, EvalTransform, Loader, LoaderConfig, Sample, Transform, decode};
+use c2f_data::{Dataset, DiskCache, EvalTransform, Loader, LoaderConfig, Sample, Transform, decode};
 use common::{assert_has, files, message, open_as, tree, write};
 use proptest::prelude::*;
 
@@ -61,9 +61,14 @@ fn threads_read_the_same_file() {
     let samples: Arc<[Sample]> = dataset.split("train").unwrap().into();
     let transform =
         EvalTransform { resize: 4, size: 4, source_size: 4, mean: [0.0; 3], std: [1.0; 3], ..EvalTransform::default() };
-    for threads in [1, 8] {
+    let loader = |threads| {
         let config = LoaderConfig { batch_size: 7, threads, ..LoaderConfig::default() };
-        let loader = Loader::new(Arc::clone(&samples), Transform::Eval(transform.clone()), config);
+        Loader::new(Arc::clone(&samples), Transform::Eval(transform.clone()), config)
+    };
+    let kept = tempfile::tempdir().unwrap();
+    let on_disk = || DiskCache::open(kept.path(), 1 << 20, &samples).unwrap();
+    // The second with the cache reads what the first has put there.
+    for loader in [loader(1), loader(8), loader(8).with_disk_cache(on_disk()), loader(1).with_disk_cache(on_disk())] {
         let batch = loader.epoch(0, 0).next().unwrap().unwrap();
         let reds: Vec<u8> = batch.images.chunks(3 * 4 * 4).map(|image| (image[0] * 255.0).round() as u8).collect();
         assert_eq!(reds, [0, 10, 20, 30, 40, 50, 60]);

@@ -1,29 +1,33 @@
 //! Measures how fast the loader reads the pictures of a folder for training: decoding, random resized crop, flip,
 //! normalisation, batches of 32.
 //!
-//! `cargo run --release -p c2f-train --example loader -- FOLDER SIZE THREADS` reads a thousand of the pictures
-//! `FOLDER/*/*.jpg` twice and prints a JSON object with the pictures per second of the second time. `cargo xtask bench`
-//! sets torchvision beside it.
+//! `cargo run --release -p c2f-train --example loader -- FOLDER SIZE THREADS [CACHE]` reads a thousand of the pictures
+//! `FOLDER/*/*.jpg` twice and prints a JSON object with the pictures per second of the second time; with the folder CACHE, the
+//! first time puts the decoded pictures there, and the second reads them. `cargo xtask bench` sets torchvision beside it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use c2f_data::{Loader, LoaderConfig, Result, Sample, Source, TrainTransform, Transform};
+use c2f_data::{DiskCache, Loader, LoaderConfig, Result, Sample, Source, TrainTransform, Transform};
 
 /// Evenly spaced among those of the folder.
 const MOST_PICTURES: usize = 1000;
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, size, threads] = arguments.as_slice() else {
-        return Err("expected FOLDER SIZE THREADS".into());
+    let [folder, size, threads, cache @ ..] = arguments.as_slice() else {
+        return Err("expected FOLDER SIZE THREADS [CACHE]".into());
     };
     let size = size.parse()?;
     let transform =
         Transform::Train(TrainTransform { size, source_size: size, scale: (0.5, 1.0), ..TrainTransform::default() });
     let config = LoaderConfig { threads: threads.parse()?, shuffle: true, ..LoaderConfig::default() };
-    let loader = Loader::new(samples(Path::new(folder))?.into(), transform, config);
+    let mut loader = Loader::new(samples(Path::new(folder))?.into(), transform, config);
+    if let [cache] = cache {
+        let disk = DiskCache::open(Path::new(cache), u64::MAX, loader.samples())?;
+        loader = loader.with_disk_cache(disk);
+    }
     // As the program does: the memory of a batch is used again for the next.
     c2f_ops::keep_freed_memory();
     // The first time fills the operating system's cache of files.

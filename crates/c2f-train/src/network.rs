@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use c2f_attention::{HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, box_areas, ws_dan};
+use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
 use c2f_losses::CenterLoss;
 use c2f_ops::nn::{Kind, Params, Pass};
@@ -147,41 +148,12 @@ impl Network {
 
     /// The transform of training: random crop, flip, and what else the recipe has.
     pub fn train_transform(&self) -> Transform {
-        let info = self.model.backbone().info();
-        let augment = &self.recipe.augment;
-        Transform::Train(TrainTransform {
-            fit: augment.fit.into(),
-            size: self.recipe.image_size,
-            source_size: self.source_size(),
-            scale: augment.crop_scale.into(),
-            ratio: augment.crop_ratio.into(),
-            flip: augment.flip,
-            rotation: augment.rotation,
-            policy: match augment.policy {
-                AugmentPolicy::None => Policy::None,
-                AugmentPolicy::TrivialAugment => Policy::TrivialAugment,
-                AugmentPolicy::RandAugment => {
-                    Policy::RandAugment { ops: augment.rand_ops, magnitude: augment.rand_magnitude }
-                }
-            },
-            jitter: ColorJitter {
-                brightness: augment.brightness,
-                contrast: augment.contrast,
-                saturation: augment.saturation,
-                hue: augment.hue,
-            },
-            erase: augment.erase,
-            mean: info.mean,
-            std: info.std,
-        })
+        train_transform(&self.recipe, self.model.backbone().info())
     }
 
     /// Side of the picture that the fine look samples from, in pixels.
     pub fn source_size(&self) -> usize {
-        match self.recipe.inverse.source_size {
-            0 => self.recipe.image_size,
-            size => size,
-        }
+        source_size(&self.recipe)
     }
 
     /// Epochs of stage 1; none for a method without a fine stage.
@@ -268,6 +240,43 @@ impl Network {
             attention: raw.attention,
             region: None,
         })
+    }
+}
+
+/// The transform of training of a recipe whose backbone is `info`'s.
+pub(crate) fn train_transform(recipe: &Recipe, info: &BackboneInfo) -> Transform {
+    let augment = &recipe.augment;
+    Transform::Train(TrainTransform {
+        fit: augment.fit.into(),
+        size: recipe.image_size,
+        source_size: source_size(recipe),
+        scale: augment.crop_scale.into(),
+        ratio: augment.crop_ratio.into(),
+        flip: augment.flip,
+        rotation: augment.rotation,
+        policy: match augment.policy {
+            AugmentPolicy::None => Policy::None,
+            AugmentPolicy::TrivialAugment => Policy::TrivialAugment,
+            AugmentPolicy::RandAugment => {
+                Policy::RandAugment { ops: augment.rand_ops, magnitude: augment.rand_magnitude }
+            }
+        },
+        jitter: ColorJitter {
+            brightness: augment.brightness,
+            contrast: augment.contrast,
+            saturation: augment.saturation,
+            hue: augment.hue,
+        },
+        erase: augment.erase,
+        mean: info.mean,
+        std: info.std,
+    })
+}
+
+fn source_size(recipe: &Recipe) -> usize {
+    match recipe.inverse.source_size {
+        0 => recipe.image_size,
+        size => size,
     }
 }
 

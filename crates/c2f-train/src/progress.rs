@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 static BARS: LazyLock<MultiProgress> = LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
 
 /// What is logged unless `RUST_LOG` says otherwise. The commands name unreadable pictures themselves, once.
-const LOGGED: &str = "info,c2f_data=off";
+const LOGGED: &str = "info,c2f_data::loader=off";
 
 /// Sends the log to stderr.
 pub fn log_to_stderr() {

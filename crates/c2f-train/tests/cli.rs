@@ -238,6 +238,69 @@ fn data_inspect_lists_what_the_loader_sees() {
 }
 
 #[test]
+fn data_verify_says_what_is_wrong() {
+    let good = json(&["data", "verify", DATA, "--json"]);
+    assert_eq!(keys(&good), ["counts", "findings", "name", "pictures"]);
+    assert_eq!((&good["pictures"], &good["counts"]["unreadable"]), (&json!(20), &json!(0)));
+
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path(), 2, |_| true);
+    let test = folder.path().join("test");
+    std::fs::create_dir(folder.path().join("train")).unwrap();
+    for class in std::fs::read_dir(&test).unwrap().map(|entry| entry.unwrap().path()) {
+        let train = folder.path().join("train").join(class.file_name().unwrap());
+        std::fs::create_dir(&train).unwrap();
+        std::fs::rename(class.join("1.png"), train.join("1.png")).unwrap();
+    }
+    let data = format!("folder:{}", text(folder.path()));
+    let class = std::fs::read_dir(&test).unwrap().next().unwrap().unwrap().path();
+    let twin = folder.path().join("train").join(class.file_name().unwrap()).join("twin.png");
+    std::fs::copy(class.join("0.png"), twin).unwrap();
+    // What can be read is no failure, however odd.
+    let list = succeed(&["data", "verify", &data]);
+    assert!(
+        list.starts_with("leak ") && list.contains("twin.png (train): the same picture in several splits"),
+        "{list}"
+    );
+    assert!(list.lines().last().unwrap().contains("7 pictures; 0 missing, 0 unreadable, 1 leak"), "{list}");
+
+    std::fs::write(class.join("0.png"), "no picture").unwrap();
+    let output = run(&["data", "verify", &data, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["counts"]["unreadable"], &found["counts"]["leak"]), (&json!(1), &json!(0)));
+    let line = common::one_line(&[], &String::from_utf8(output.stderr).unwrap());
+    assert!(line.contains("1 of 7 pictures can't be read"), "{line}");
+    assert!(fail(1, &["data", "verify", "folder:/no/such/place"]).contains("/no/such/place"));
+    assert!(fail(2, &["data", "verify", "foldr:x"]).contains("folder"));
+}
+
+#[test]
+fn data_sheet_shows_each_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sheet.png");
+    let sheet = |more: &[&str]| {
+        let mut arguments = vec!["data", "sheet", DATA, "--output", text(&file), "--per-class", "2"];
+        arguments.extend(more);
+        assert_eq!(succeed(&arguments).trim(), text(&file));
+        image::open(&file).unwrap().into_rgb8()
+    };
+    let plain = sheet(&[]);
+    assert!(plain.width() > 2 * 112 && plain.height() > 2 * 112);
+    assert_eq!(sheet(&[]), plain);
+    assert_ne!(sheet(&["--set", "augment.policy=trivial-augment"]), plain);
+    assert_ne!(sheet(&["--split", "test"]), plain);
+    assert!(fail(2, &["data", "sheet", DATA, "--output", "sheet.jpg"]).contains(".png"));
+    let output = ["--output", text(&file)];
+    assert!(
+        fail(2, &[&["data", "sheet", DATA, "--set", "augment.flp=1"], &output[..]].concat()).contains("augment.flip")
+    );
+    assert!(fail(2, &[&["data", "sheet", DATA, "--per-class", "0"], &output[..]].concat()).contains("--per-class"));
+    let nowhere = folder.path().join("no/sheet.png");
+    assert!(fail(1, &["data", "sheet", DATA, "--output", text(&nowhere)]).contains("no/sheet.png"));
+}
+
+#[test]
 fn bench_measures_training_and_inference() {
     for mode in ["train", "infer"] {
         let tiny = ["--backbone", "c2f_tiny", "--image-size", "32", "--batch-size", "2", "--steps", "3"];

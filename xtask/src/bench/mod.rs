@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: c2f beside PyTorch, on the same machine and in the same run.
 
 mod about;
+mod index;
 mod layers;
 mod loader;
 mod programs;
@@ -45,6 +46,8 @@ enum Part {
     Scaling,
     /// Reading the photographs in the folder that C2F_TEST_DATA names, beside torchvision
     Loader,
+    /// Finding out which pictures a data set of half a million has; c2f alone
+    Index,
 }
 
 /// Prints the tables to stdout, each as soon as it is complete; progress goes to stderr.
@@ -72,6 +75,9 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
             Some(data) => print!("\n{}", loader::table(&programs, Path::new(&data), args.rounds)?),
             None => eprintln!("loader: skipped, as C2F_TEST_DATA is not set"),
         }
+    }
+    if wanted(Part::Index) {
+        print!("\n{}", index::table(&programs, args.rounds)?);
     }
     Ok(())
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::classes::labels;
 use super::files::{lines, read_text, require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::spec::Level;
 use crate::{BoundingBox, Dataset, Error, Kind, Result};
 
 /// Reads the folder `data`, or the one around it. The classes are those of `level`, in the order of its file of names.
-pub(crate) fn open(root: &Path, level: Level) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, level: Level, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of FGVC-Aircraft with `data` in it")?;
     let base = unpacked(root, &["fgvc-aircraft-2013b/data", "data"]);
     let names = base.join(match level {
@@ -29,7 +29,7 @@ pub(crate) fn open(root: &Path, level: Level) -> Result<Dataset> {
         Level::Manufacturer => &[],
     };
     let mut ancestors: Vec<Vec<String>> = vec![Vec::new(); classes.len()];
-    let mut pictures = Pictures::new(root, &base);
+    let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "val", "test"] {
         let list = |level: Level| base.join(format!("images_{}_{split}.txt", level.name()));

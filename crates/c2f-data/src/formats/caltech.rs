@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::files::{lines, read_text, require_folder};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{BoundingBox, Error, Point, Result, Sample};
 
 /// Where the parts of one picture are.
@@ -21,8 +21,8 @@ pub(crate) struct Caltech {
 }
 
 /// Reads `base`, which is `root` or lies in it. Boxes and parts have their first pixel at `origin`: 0 or 1.
-pub(crate) fn read(root: &Path, base: &Path, origin: f32) -> Result<Caltech> {
-    let images = Images::read(root, base)?;
+pub(crate) fn read(root: &Path, base: &Path, listed: Listed, origin: f32) -> Result<Caltech> {
+    let images = Images::read(root, base, listed)?;
     let classes = read_names(&base.join("classes.txt"))?;
     let labels = images.column("image_class_labels.txt", "`image_id class_id`", |text| {
         text.parse().ok().filter(|id| classes.contains_key(id))
@@ -86,11 +86,11 @@ struct Images {
 }
 
 impl Images {
-    fn read(root: &Path, base: &Path) -> Result<Self> {
+    fn read(root: &Path, base: &Path, listed: Listed) -> Result<Self> {
         const EXPECTED: &str = "`image_id file` in each line";
         require_folder(base, "a folder with `images`, `images.txt` and `image_class_labels.txt` in it")?;
         let path = base.join("images.txt");
-        let mut pictures = Pictures::new(root, base);
+        let mut pictures = Pictures::new(root, base, listed);
         let mut images = Self { base: base.to_owned(), samples: Vec::new(), places: HashMap::new() };
         for (line, text) in lines(&read_text(&path, EXPECTED)?) {
             let error = |message: String| Error::line(&path, line, message);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::classes::label_from_1;
 use super::csv::fields;
 use super::files::{entries, lines, read_text, require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::mat::{self, Record};
 use crate::{BoundingBox, Dataset, Error, Kind, Result, Sample};
 
@@ -14,20 +14,20 @@ const ANNOTATIONS: &str = "`annotations` with `fname`, `class`, `bbox_x1`, `bbox
 
 /// Reads the folder that holds `devkit`, `cars_train` and `cars_test`; or `car_ims` and `cars_annos.mat`; or `car_data`
 /// and `anno_train.csv`.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of Stanford Cars with `devkit`, `cars_train` and `cars_test` in it")?;
     let base = unpacked(root, &["stanford_cars"]);
     if base.join("car_ims").is_dir() {
-        joint(root, &base)
+        joint(root, &base, listed)
     } else if base.join("anno_train.csv").is_file() {
-        kaggle_csv(root, &base)
+        kaggle_csv(root, &base, listed)
     } else {
-        with_devkit(root, &base)
+        with_devkit(root, &base, listed)
     }
 }
 
 /// `cars_train/*.jpg` and `cars_test/*.jpg`, which Kaggle doubled to `cars_train/cars_train/*.jpg`.
-fn with_devkit(root: &Path, base: &Path) -> Result<Dataset> {
+fn with_devkit(root: &Path, base: &Path, listed: Listed) -> Result<Dataset> {
     let devkit = unpacked(base, &["devkit", "car_devkit/devkit"]);
     require_folder(&devkit, "the development kit of Stanford Cars with `cars_meta.mat` in it")?;
     let classes = class_names(&devkit.join("cars_meta.mat"))?;
@@ -37,7 +37,7 @@ fn with_devkit(root: &Path, base: &Path) -> Result<Dataset> {
         .into_iter()
         .find(|path| path.is_file())
         .unwrap_or_else(|| base.join(test));
-    let mut pictures = Pictures::new(root, base);
+    let mut pictures = Pictures::new(root, base, listed);
     let mut splits = BTreeMap::new();
     for (split, folder, path) in
         [("train", "cars_train", devkit.join("cars_train_annos.mat")), ("test", "cars_test", test)]
@@ -55,10 +55,10 @@ fn with_devkit(root: &Path, base: &Path) -> Result<Dataset> {
 }
 
 /// `car_ims/*.jpg`, both sets in one file.
-fn joint(root: &Path, base: &Path) -> Result<Dataset> {
+fn joint(root: &Path, base: &Path, listed: Listed) -> Result<Dataset> {
     let path = base.join("cars_annos.mat");
     let classes = class_names(&path)?;
-    let mut pictures = Pictures::new(root, base);
+    let mut pictures = Pictures::new(root, base, listed);
     let mut splits = BTreeMap::new();
     annotations(&path, &mut splits, |record| {
         let label = label_from_1(record.number("class")?, classes.len())?;
@@ -106,13 +106,13 @@ fn annotations(
 }
 
 /// `car_data/car_data/{train,test}/<class>/*.jpg`, with lists that have no header.
-fn kaggle_csv(root: &Path, base: &Path) -> Result<Dataset> {
+fn kaggle_csv(root: &Path, base: &Path, listed: Listed) -> Result<Dataset> {
     const FORM: &str = "`file,x1,y1,x2,y2,class`";
     let names = read_text(&base.join("names.csv"), "the name of a class in each line")?;
     let classes: Vec<String> =
         lines(&names).map(|(_, line)| fields(line).map_or_else(|| line.to_owned(), |f| f.join(","))).collect();
     let folder = unpacked(base, &["car_data/car_data", "car_data"]);
-    let mut pictures = Pictures::new(root, &folder);
+    let mut pictures = Pictures::new(root, &folder, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "test"] {
         let folders = class_folders(&folder.join(split), &classes)?;

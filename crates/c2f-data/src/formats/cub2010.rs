@@ -5,19 +5,19 @@ use std::path::Path;
 
 use super::classes::NumberedClasses;
 use super::files::{lines, read_text, require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{BoundingBox, Dataset, Error, Kind, Result, mat};
 
 /// Reads the folder that holds `images` and `lists`. A line of a list is `NNN.Class/picture.jpg`; the label is
 /// NNN - 1 and the class's name is its folder's.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of CUB-200 (2010) with `images` and `lists` in it")?;
     let base = unpacked(root, &["CUB_200_2010"]);
     let expected = "the pictures of CUB-200 (2010), in folders such as `001.Black_footed_Albatross`";
     require_folder(&base.join("images"), expected)?;
     let boxes = unpacked(&base, &["annotations-mat", "annotations/annotations-mat", "annotations"]);
     let mut classes = NumberedClasses::default();
-    let mut pictures = Pictures::new(root, &base);
+    let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "test"] {
         let list = base.join("lists").join(format!("{split}.txt"));

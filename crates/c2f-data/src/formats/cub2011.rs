@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::caltech;
 use super::files::{require_folder, unpacked};
+use super::pictures::Listed;
 use crate::{Dataset, Error, Kind, Result};
 
 /// Reads the folder that holds `images` and `images.txt`. Classes are numbered from 1 in `classes.txt`.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of CUB-200-2011 with `images` and `images.txt` in it")?;
     let base = unpacked(root, &["CUB_200_2011"]);
-    let mut read = caltech::read(root, &base, 1.0)?;
+    let mut read = caltech::read(root, &base, listed, 1.0)?;
     if let Some(missing) = (1..=read.classes.len() as u64).find(|id| !read.classes.contains_key(id)) {
         let message = format!("has no class {missing}, expected numbers from 1 without a gap");
         return Err(Error::layout(&base.join("classes.txt"), message));

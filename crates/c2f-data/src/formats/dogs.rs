@@ -5,17 +5,17 @@ use std::path::Path;
 
 use super::classes::NumberedClasses;
 use super::files::{read_text, require_folder};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{BoundingBox, Dataset, Error, Kind, Result, mat};
 
 /// Reads the folder that holds `Images`, `train_list.mat` and `test_list.mat`, and perhaps `Annotation`. Classes are
 /// numbered from 1 by `labels`; a class's name is its folder's.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     const EXPECTED: &str = "`file_list`, a file in each cell, and `labels`, a number for each";
     require_folder(root, "the folder of Stanford Dogs with `Images` and `train_list.mat` in it")?;
     require_folder(&root.join("Images"), "the pictures of Stanford Dogs, in folders such as `n02085620-Chihuahua`")?;
     let mut classes = NumberedClasses::default();
-    let mut pictures = Pictures::new(root, root);
+    let mut pictures = Pictures::new(root, root, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "test"] {
         let list = root.join(format!("{split}_list.mat"));

@@ -5,21 +5,21 @@ use std::path::Path;
 
 use super::classes::label_from_1;
 use super::files::{require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result, mat};
 
 /// The names of the classes. The archive has none; these are torchvision's, from the web page of the data set.
 const NAMES: &str = include_str!("flowers102.txt");
 
 /// Reads the folder that holds `jpg`, `imagelabels.mat` and `setid.mat`.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of Oxford Flowers 102 with `jpg` and `setid.mat` in it")?;
     let base = unpacked(root, &["flowers-102"]);
     require_folder(&base.join("jpg"), "the pictures of Oxford Flowers 102, such as `image_00001.jpg`")?;
     let classes: Vec<String> = NAMES.lines().map(str::to_owned).collect();
     let labels = read_numbers(&base.join("imagelabels.mat"), "labels", "`labels`, the class of each picture from 1")?;
     let path = base.join("setid.mat");
-    let mut pictures = Pictures::new(root, &base);
+    let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for (split, variable) in [("train", "trnid"), ("val", "valid"), ("test", "tstid")] {
         let ids = read_numbers(&path, variable, "`trnid`, `valid` and `tstid`, numbers of pictures from 1")?;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::classes::{labels, sorted};
 use super::files::{lines, read_text, require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result};
 
 /// Reads the folder that holds `images` and `meta`. Classes are sorted by name.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     const FORM: &str = "`class/picture` in each line";
     require_folder(root, "the folder of Food-101 with `images` and `meta` in it")?;
     let base = unpacked(root, &["food-101"]);
@@ -17,7 +17,7 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
     let text = read_text(&names, "the name of a class in each line")?;
     let classes = sorted(lines(&text).map(|(_, name)| name.to_owned()));
     let labels = labels(&classes);
-    let mut pictures = Pictures::new(root, &base);
+    let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for split in ["train", "test"] {
         let list = base.join("meta").join(format!("{split}.txt"));

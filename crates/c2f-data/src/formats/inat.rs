@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::classes::distinct;
 use super::files::{open_file, require_folder};
 use super::nan::WithoutNan;
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result, Sample};
 
 const EXPECTED: &str = "the competition's JSON with `images`, `annotations` and `categories`";
@@ -57,7 +57,7 @@ impl Category {
 }
 
 /// Reads the folder in which pictures and JSON were unpacked. The order of the classes is that of their ids.
-pub(crate) fn open(root: &Path, kind: Kind, mini: bool) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, kind: Kind, mini: bool, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of an iNaturalist competition with its JSON and pictures in it")?;
     let year = match kind {
         Kind::Inat2017 => "2017",
@@ -66,7 +66,7 @@ pub(crate) fn open(root: &Path, kind: Kind, mini: bool) -> Result<Dataset> {
         // From 2021 on the files' names have no year.
         _ => "",
     };
-    let mut pictures = Pictures::new(root, root);
+    let mut pictures = Pictures::new(root, root, listed);
     let mut categories: Option<BTreeMap<u64, Category>> = None;
     let mut splits = BTreeMap::new();
     for (split, file) in [("train", if mini { "train_mini" } else { "train" }), ("val", "val")] {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::classes::{labels, sorted};
 use super::csv::fields;
 use super::files::read_text;
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use super::split::stratified;
 use crate::{Dataset, Error, Kind, Result, Sample};
 
@@ -28,7 +28,7 @@ struct Row {
 
 /// Reads a list. Files are relative to the list's folder; the label is the class's name. Classes are sorted by name,
 /// or by value if all are whole numbers. Without a column for the split, each class is split by `seed`.
-pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
+pub(crate) fn open(list: &Path, seed: u64, listed: Listed) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
     let List { rows, classes: found } = parse(list, &text)?;
     drop(text);
@@ -36,7 +36,7 @@ pub(crate) fn open(list: &Path, seed: u64) -> Result<Dataset> {
     let classes = sorted(found.clone());
     let labels = labels(&classes);
     let labels: Vec<usize> = found.iter().map(|class| labels[class.as_str()]).collect();
-    let mut pictures = Pictures::new(folder, folder);
+    let mut pictures = Pictures::new(folder, folder, listed);
     let mut splits: BTreeMap<Option<&str>, Vec<Sample>> = BTreeMap::new();
     for Row { line, file, class, split } in rows {
         let sample = pictures.sample(&file, labels[class]).map_err(|message| Error::line(list, line, message))?;

@@ -23,6 +23,8 @@ mod nan;
 mod pictures;
 pub(crate) mod split;
 
+pub(crate) use pictures::Listed;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use super::classes::distinct;
 use super::files::{lines, read_text, require_folder, unpacked};
+use super::pictures::Listed;
 use super::{caltech, dataset};
 use crate::{Dataset, Error, Kind, Result};
 
 /// Reads the folder that holds `images` and `images.txt`. Of the numbers in `classes.txt` those that a picture has are
 /// the classes, in the order of the numbers.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of NABirds with `images` and `images.txt` in it")?;
     let base = unpacked(root, &["nabirds"]);
-    let mut read = caltech::read(root, &base, 0.0)?;
+    let mut read = caltech::read(root, &base, listed, 0.0)?;
     let samples = || read.train.iter().chain(&read.test);
     let used: BTreeSet<u64> = samples().map(|sample| sample.label as u64).collect();
     let labels: HashMap<usize, usize> = used.iter().enumerate().map(|(label, &id)| (id as usize, label)).collect();

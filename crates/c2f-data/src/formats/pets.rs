@@ -5,18 +5,18 @@ use std::path::Path;
 
 use super::classes::NumberedClasses;
 use super::files::{lines, read_text, require_folder, unpacked};
-use super::pictures::Pictures;
+use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result};
 
 const FORM: &str = "`picture class species breed`, three numbers from 1";
 
 /// Reads the folder that holds `images` and `annotations`. A class's name is that of its pictures without their number.
-pub(crate) fn open(root: &Path) -> Result<Dataset> {
+pub(crate) fn open(root: &Path, listed: Listed) -> Result<Dataset> {
     require_folder(root, "the folder of Oxford-IIIT Pet with `images` and `annotations` in it")?;
     let base = unpacked(root, &["oxford-iiit-pet"]);
     let mut classes = NumberedClasses::default();
     let mut species = BTreeMap::new();
-    let mut pictures = Pictures::new(root, &base);
+    let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
     for (split, list) in [("train", "trainval.txt"), ("test", "test.txt")] {
         let list = base.join("annotations").join(list);

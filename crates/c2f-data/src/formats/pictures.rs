@@ -6,9 +6,19 @@ use std::sync::Arc;
 
 use crate::{Sample, Source};
 
+/// What is asked of the pictures that lists name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Each is there.
+    MustExist,
+    /// Whoever reads them finds out which are there.
+    MayBeMissing,
+}
+
 /// Makes samples of the pictures that lists name, and sees to it that each is there, and is named once.
 pub(crate) struct Pictures {
     root: Arc<Path>,
+    listed: Listed,
     /// The path from the data set's folder to the one that lists begin at, with a slash behind it if it isn't empty.
     prefix: String,
     named: HashSet<Arc<str>>,
@@ -16,18 +26,20 @@ pub(crate) struct Pictures {
 
 impl Pictures {
     /// Lists name files relative to `base`, which is the data set's folder `root` or lies in it.
-    pub(crate) fn new(root: &Path, base: &Path) -> Self {
+    pub(crate) fn new(root: &Path, base: &Path, listed: Listed) -> Self {
         let inner = base.strip_prefix(root).unwrap_or(Path::new("")).to_string_lossy();
         let prefix = if inner.is_empty() { String::new() } else { format!("{inner}/") };
-        Self { root: root.into(), prefix, named: HashSet::new() }
+        Self { root: root.into(), listed, prefix, named: HashSet::new() }
     }
 
     /// The picture `file`. The error has no place yet: it is for the one who knows the line to add it.
     pub(crate) fn sample(&mut self, file: &str, label: usize) -> Result<Sample, String> {
         let file: Arc<str> = format!("{}{file}", self.prefix).into();
-        let path = self.root.join(&*file);
-        if !path.is_file() {
-            return Err(format!("{}: no such file, expected the picture that the list names", path.display()));
+        if self.listed == Listed::MustExist {
+            let path = self.root.join(&*file);
+            if !path.is_file() {
+                return Err(format!("{}: no such file, expected the picture that the list names", path.display()));
+            }
         }
         if !self.named.insert(Arc::clone(&file)) {
             return Err(format!("`{file}` is named twice, expected each picture once"));

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use c2f_data::{Dataset, Result, open};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -42,6 +44,25 @@ pub fn assert_has(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "`{part}` is not in `{message}`");
     }
+}
+
+/// Places in a file with what is put there instead of a byte, and where it is cut off, if it is.
+pub type Damages = (Vec<(Index, String)>, Option<Index>);
+
+pub fn damages() -> impl Strategy<Value = Damages> {
+    (proptest::collection::vec((any::<Index>(), "[ -~\n]|\\PC"), 1..5), proptest::option::of(any::<Index>()))
+}
+
+pub fn damage(path: &Path, (changes, cut): Damages) {
+    let mut bytes = fs::read(path).unwrap();
+    for (place, text) in changes {
+        let place = place.index(bytes.len());
+        bytes.splice(place..=place, text.into_bytes());
+    }
+    if let Some(cut) = cut {
+        bytes.truncate(cut.index(bytes.len()));
+    }
+    fs::write(path, bytes).unwrap();
 }
 
 /// What `make_layouts.py` writes beside a layout.

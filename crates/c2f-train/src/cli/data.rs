@@ -1,5 +1,8 @@
 //! `c2f-train data`: data sets as published, and what the loader would see of them.
 
+mod sheet;
+mod verify;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +25,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Decode every picture and say what is missing, unreadable, there twice, in several splits or odd
+    Verify {
+        /// The data set, `kind:path`
+        spec: String,
+        /// One JSON value with every finding
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw samples of each class, before and after augmentation
+    Sheet(sheet::Args),
     /// Fetch a data set from where it is published and unpack it; says how to name it
     Fetch {
-        /// aircraft, cars, cub2010, cub2011, dogs, flowers102, food101, inat2017, inat2018, inat2019, inat2021 or pets
+        /// aircraft, cars, cub2010, cub2011, dogs, flowers102, food101, inat2017, inat2018, inat2019, inat2021,
+        /// inat2021-mini or pets
         kind: String,
         /// The folder that gets a folder with the data set
         #[arg(long, value_name = "DIR")]
@@ -35,6 +49,8 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Inspect { spec, json } => inspect(spec, *json),
+        Command::Verify { spec, json } => verify::run(spec, *json),
+        Command::Sheet(args) => sheet::run(args),
         Command::Fetch { kind, to } => fetch(kind, to),
     }
 }
@@ -64,15 +80,8 @@ fn fetch(kind: &str, parent: &Path) -> Result<()> {
     for (name, digest) in &fetched.unverified {
         writeln!(text, "{name} was taken as it came, since no checksum of it is published; it has the {digest}")?;
     }
-    writeln!(text, "{}", spec(kind, &fetched.folder))?;
+    writeln!(text, "{}", download::spec(kind, &fetched.folder))?;
     print(&text)
-}
-
-/// The text that names a data set.
-fn spec(kind: &str, folder: &Path) -> String {
-    let text = format!("{kind}:{}", folder.display());
-    // Options begin at the last question mark.
-    if text.contains('?') { text + "?" } else { text }
 }
 
 fn inspect(spec: &str, json: bool) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Where the field's data sets are published. Sizes and checksums are those that torchvision, TensorFlow Datasets or the
 //! publishers give.
 
+use std::path::Path;
+
 use super::{Digest, Published, Remote};
 use crate::{Error, Result};
 
 /// The kinds that [`published`] knows.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "aircraft",
     "cars",
     "cub2010",
@@ -17,9 +19,13 @@ pub const KINDS: [&str; 13] = [
     "inat2018",
     "inat2019",
     "inat2021",
+    INAT2021_MINI,
     "nabirds",
     "pets",
 ];
+
+/// The 50 training pictures a class of 2021 in place of all.
+const INAT2021_MINI: &str = "inat2021-mini";
 
 const CALTECH: &str = "https://data.caltech.edu/records/65de6-vp158/files";
 const CARS: &str = "http://ai.stanford.edu/~jkrause/car196";
@@ -31,6 +37,21 @@ const INAT: &str = "https://ml-inat-competition-datasets.s3.amazonaws.com";
 const VGG: &str = "https://www.robots.ox.ac.uk/~vgg/data";
 /// Another name of the same server.
 const THOR: &str = "https://thor.robots.ox.ac.uk/~vgg/data";
+
+const INAT2021_VAL: [(&str, Option<&str>); 2] = [
+    ("val.tar.gz", Some("f6f6e0e242e3d4c9569ba56400938afc")),
+    ("val.json.tar.gz", Some("4d761e0f6a86cc63e8f7afc91f6a8f0b")),
+];
+
+/// The text that names a data set of one of the [`KINDS`] that lies in `folder`.
+pub fn spec(kind: &str, folder: &Path) -> String {
+    if kind == INAT2021_MINI {
+        return format!("inat2021:{}?train=train_mini", folder.display());
+    }
+    let text = format!("{kind}:{}", folder.display());
+    // Options begin at the last question mark.
+    if text.contains('?') { text + "?" } else { text }
+}
 
 /// Where the data set of that kind is published.
 ///
@@ -153,10 +174,22 @@ pub fn published(kind: &str) -> Result<Published> {
             [
                 ("train.tar.gz", Some("e0526d53c7f7b2e3167b2b43bb2690ed")),
                 ("train.json.tar.gz", Some("38a7bb733f7a09214d44293460ec0021")),
-                ("val.tar.gz", Some("f6f6e0e242e3d4c9569ba56400938afc")),
-                ("val.json.tar.gz", Some("4d761e0f6a86cc63e8f7afc91f6a8f0b")),
+                INAT2021_VAL[0],
+                INAT2021_VAL[1],
             ],
         ),
+        INAT2021_MINI => Published {
+            folder: INAT2021_MINI.to_owned(),
+            ..inat(
+                "2021",
+                [
+                    ("train_mini.tar.gz", Some("db6ed8330e634445efc8fec83ae81442")),
+                    ("train_mini.json.tar.gz", Some("395a35be3651d86dc3b0d365b8ea5f92")),
+                    INAT2021_VAL[0],
+                    INAT2021_VAL[1],
+                ],
+            )
+        },
         "nabirds" => {
             let message = "it is given only to those who agree to its terms at https://dl.allaboutbirds.org/nabirds; \
                            fetch nabirds.tar.gz there, unpack it, and give the folder as nabirds:DIR";
@@ -238,9 +271,8 @@ fn inat<const N: usize>(year: &str, files: [(&str, Option<&str>); N]) -> Publish
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use c2f_data::Spec;
 
     #[test]
     fn every_kind_has_addresses_or_says_where_to_ask() {
@@ -254,6 +286,11 @@ mod tests {
             };
             assert!(set.page.starts_with("http"), "{kind}");
             assert_eq!(Path::new(&set.folder).components().count(), 1, "{kind}");
+            for folder in ["/data/x", "/data/what?/x"] {
+                let spec: Spec = spec(kind, Path::new(folder)).parse().unwrap();
+                assert_eq!(spec.path.as_deref(), Some(Path::new(folder)), "{kind}");
+                assert_eq!(spec.train.is_some(), kind == INAT2021_MINI);
+            }
             for (name, remote) in &set.files {
                 assert_eq!(Path::new(name).file_name(), Some(name.as_ref()), "{kind}");
                 assert!(

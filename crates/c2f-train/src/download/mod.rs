@@ -9,7 +9,7 @@ pub mod hub;
 mod unpack;
 
 pub use dataset::{Fetched, Published, Step, fetch_dataset};
-pub use datasets::{KINDS, published};
+pub use datasets::{KINDS, published, spec};
 pub use digest::Digest;
 pub use fetch::{Progress, Remote, fetch};
 pub use hub::Hub;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use c2f_data::{Batch, Dataset, Loader, LoaderConfig, Sample, Spec};
+use c2f_data::{Batch, Dataset, DiskCache, Loader, LoaderConfig, Sample, Spec};
 use candle_core::Device;
 
 use super::evaluate::{TestViews, evaluate_until};
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
         atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
         write_lines(&output.join("metrics.jsonl"), &self.lines)?;
 
-        let loader = self.loader(data);
+        let loader = self.loader(data)?;
         on_event(Event::Start {
             parameters: self.network.parameter_count(),
             train: data.train.len(),
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         Ok(self.summary(false))
     }
 
-    fn loader(&self, data: &Data) -> Loader {
+    fn loader(&self, data: &Data) -> Result<Loader> {
         let recipe = self.recipe;
         let config = LoaderConfig {
             batch_size: recipe.batch_size,
@@ -232,7 +232,12 @@ impl<'a> Run<'a> {
             max_unreadable: recipe.loader.max_unreadable,
             cache_mb: recipe.loader.cache_mb,
         };
-        Loader::new(Arc::clone(&data.train), self.network.train_transform(), config)
+        let loader = Loader::new(Arc::clone(&data.train), self.network.train_transform(), config);
+        let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);
+        if folder.is_empty() {
+            return Ok(loader);
+        }
+        Ok(loader.with_disk_cache(DiskCache::open(Path::new(folder), mb << 20, &data.train)?))
     }
 
     /// Trains to the end of the epoch; false if told to stop before.

@@ -84,7 +84,7 @@ fn maps(tensor: &Tensor) -> Result<Vec<Map>> {
 }
 
 /// The picture that became `planes` (3, size, size).
-fn denormalise(planes: &[f32], size: usize, info: &BackboneInfo) -> RgbImage {
+pub(super) fn denormalise(planes: &[f32], size: usize, info: &BackboneInfo) -> RgbImage {
     RgbImage::from_fn(size as u32, size as u32, |x, y| {
         Rgb(std::array::from_fn(|c| {
             let value = planes[c * size * size + y as usize * size + x as usize];

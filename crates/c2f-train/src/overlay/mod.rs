@@ -1,12 +1,14 @@
 //! Pictures that show what the network looked at: the picture, its attention, the region of the second look and the
-//! most probable classes.
+//! most probable classes. And a contact sheet of what it will look at.
 
+mod contact;
 mod explain;
 mod heat;
 mod panel;
 mod sheet;
 mod text;
 
+pub use contact::{ClassSamples, ContactSheet, contact_sheet};
 pub(crate) use explain::Maps;
 pub use explain::{Picture, explain};
 pub use heat::Map;

@@ -269,6 +269,10 @@ pub struct Loader {
     pub sampling: Sampling,
     /// Memory for decoded training pictures, in MiB; 0 for none.
     pub cache_mb: usize,
+    /// Folder for decoded training pictures; empty for none.
+    pub disk_cache: String,
+    /// The most that the folder may hold, in MiB.
+    pub disk_cache_mb: usize,
 }
 
 /// How often each training picture is seen.

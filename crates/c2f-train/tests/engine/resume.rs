@@ -57,15 +57,45 @@ fn augmented_mixed_and_balanced_batches_are_the_same() {
     for assignment in [
         "augment.fit=pad",
         "augment.rotation=15",
-        "augment.policy=rand-augment",
+        "augment.policy=trivial-augment",
         "augment.erase=0.5",
         "augment.mixup=0.2",
         "augment.cutmix=1.0",
         "loader.sampling=balanced",
+        "loader.cache_mb=1",
     ] {
         recipe.set(assignment).unwrap();
     }
     stop_and_resume(&recipe, &[1, 4]);
+}
+
+#[test]
+fn pictures_from_the_disk_cache_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    // Files, as drawings aren't kept; of a minute ago, as newer ones aren't either.
+    let dataset = c2f_data::open(&"synthetic?classes=3&size=24".parse().unwrap()).unwrap();
+    let pictures = folder.path().join("pictures");
+    for sample in &dataset.splits["train"] {
+        let path = pictures.join(format!("{}/{}.png", sample.label, sample.file.replace('/', "-")));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        c2f_data::decode(sample).unwrap().save(&path).unwrap();
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    }
+    let mut plain = recipe(Method::Baseline);
+    plain.set(&format!("data=folder:{}", pictures.display())).unwrap();
+    let mut cached = plain.clone();
+    let kept = folder.path().join("kept");
+    cached.set(&format!("loader.disk_cache={}", kept.display())).unwrap();
+    let runs = ["plain", "cached", "again"].map(|name| folder.path().join(name));
+    train_all(&plain, &runs[0]);
+    train_all(&cached, &runs[1]);
+    assert_ne!(std::fs::read(kept.join("bytes")).unwrap(), [0; 8], "nothing was kept");
+    // Stopped with the cache, resumed without.
+    assert!(train_until(&cached, &runs[2], false, 1).unwrap().interrupted);
+    train(&plain, &options(&runs[2], true), &mut |_| {}).unwrap();
+    assert_same_run(&runs[0], &runs[1]);
+    assert_same_run(&runs[0], &runs[2]);
 }
 
 #[test]
@@ -96,9 +126,19 @@ fn a_kill_between_two_saves_repeats_from_the_last_one() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let mut one = recipe(Method::Coarse2fine);
-    one.set("loader.threads=1").unwrap();
+    for assignment in [
+        "augment.policy=trivial-augment",
+        "augment.mixup=0.2",
+        "augment.cutmix=1.0",
+        "loader.sampling=balanced",
+        "loader.threads=1",
+    ] {
+        one.set(assignment).unwrap();
+    }
     let mut many = one.clone();
-    many.set("loader.threads=5").unwrap();
+    for assignment in ["loader.threads=8", "loader.cache_mb=1"] {
+        many.set(assignment).unwrap();
+    }
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     train_all(&one, a.path());
     train_all(&many, b.path());

@@ -1,4 +1,10 @@
-//! Decoded pictures that are kept in memory, up to a bound.
+//! Decoded pictures that are kept in memory, up to a bound; and before them those that are kept on disk.
+
+mod disk;
+mod entry;
+mod room;
+
+pub use disk::DiskCache;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +20,7 @@ pub(crate) struct Cache {
     /// The most bytes that the pictures may take.
     limit: usize,
     kept: Mutex<Kept>,
+    disk: Option<DiskCache>,
 }
 
 #[derive(Debug, Default)]
@@ -23,26 +30,33 @@ struct Kept {
 }
 
 impl Cache {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+    pub(crate) fn new(limit: usize, disk: Option<DiskCache>) -> Self {
+        Self { limit, disk, ..Self::default() }
     }
 
     /// The pixels of sample number `id`.
     pub(crate) fn decode(&self, id: usize, sample: &Sample) -> Result<Arc<RgbImage>> {
         if self.limit == 0 {
-            return decode(sample).map(Arc::new);
+            return self.read(sample).map(Arc::new);
         }
         if let Some(picture) = self.kept().pictures.get(&id) {
             return Ok(Arc::clone(picture));
         }
         // Without the lock, so that other threads decode at the same time.
-        let picture = Arc::new(decode(sample)?);
+        let picture = Arc::new(self.read(sample)?);
         let mut kept = self.kept();
         let bytes = kept.bytes + picture.len();
         if bytes <= self.limit && kept.pictures.insert(id, Arc::clone(&picture)).is_none() {
             kept.bytes = bytes;
         }
         Ok(picture)
+    }
+
+    fn read(&self, sample: &Sample) -> Result<RgbImage> {
+        match &self.disk {
+            Some(disk) => disk.decode(sample),
+            None => decode(sample),
+        }
     }
 
     /// What a thread that panicked left is whole: nothing between two changes can panic.
@@ -66,7 +80,7 @@ mod tests {
         };
         let samples: Vec<Sample> = (0..4).map(sample).collect();
         // Room for two pictures of 300 bytes.
-        let cache = Cache::new(899);
+        let cache = Cache::new(899, None);
         let first: Vec<_> = samples.iter().enumerate().map(|(i, s)| cache.decode(i, s).unwrap()).collect();
         assert_eq!(cache.kept().bytes, 600);
         for (i, sample) in samples.iter().enumerate() {
