@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use c2f_attention::{HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, box_areas, ws_dan};
+use c2f_attention::{
+    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, box_areas, ws_dan,
+};
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
 use c2f_losses::CenterLoss;

@@ -36,9 +36,9 @@ pub fn paired(row: &[Vec<bool>], reference: &[Vec<bool>]) -> Option<Difference> 
     let of_pictures = variance(&by_picture) / pictures as f64;
     let of_seeds = if seeds > 1 { variance(&by_seed) / seeds as f64 } else { 0.0 };
     let mut left = 0.0;
-    for s in 0..seeds {
-        for i in 0..pictures {
-            left += (at(s, i) - by_seed[s] - by_picture[i] + mean_difference).powi(2);
+    for (s, of_seed) in by_seed.iter().enumerate() {
+        for (i, of_picture) in by_picture.iter().enumerate() {
+            left += (at(s, i) - of_seed - of_picture + mean_difference).powi(2);
         }
     }
     let freedom = (seeds - 1) * (pictures - 1);

@@ -1,6 +1,6 @@
 //! The rows of the table: a method, and what it changes in the recipe of the scale.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use super::scale::Recipe;
 
@@ -78,22 +78,19 @@ impl Row {
     /// If there is no such row.
     pub fn parse(names: &str) -> Result<Vec<Self>> {
         let all = || COMPARISON.iter().chain(&ABLATIONS).chain(&SIZES);
+        let known = || all().map(|row| row.name).collect::<Vec<_>>().join(", ");
         let mut rows = Vec::new();
         for name in names.split(',') {
             match name {
                 "comparison" => rows.extend(COMPARISON),
                 "ablations" => rows.extend(ABLATIONS),
                 "sizes" => rows.extend(SIZES),
-                _ => match all().find(|row| row.name == name) {
-                    Some(row) => rows.push(*row),
-                    None => {
-                        let names: Vec<&str> = all().map(|row| row.name).collect();
-                        bail!(
-                            "there is no row `{name}`; there are the groups comparison, ablations, sizes and the rows {}",
-                            names.join(", ")
-                        )
-                    }
-                },
+                _ => rows.push(*all().find(|row| row.name == name).with_context(|| {
+                    format!(
+                        "no row `{name}`; there are the groups comparison, ablations, sizes and the rows {}",
+                        known()
+                    )
+                })?),
             }
         }
         let mut seen = Vec::new();
