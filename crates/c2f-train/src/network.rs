@@ -275,11 +275,11 @@ pub(crate) fn train_transform(recipe: &Recipe, info: &BackboneInfo) -> Transform
     })
 }
 
+/// What isn't sampled in a box isn't made.
 fn source_size(recipe: &Recipe) -> usize {
-    match recipe.inverse.source_size {
-        0 => recipe.image_size,
-        size => size,
-    }
+    let zooms = recipe.method == Method::WsDan || (recipe.method.has_inverse() && recipe.inverse.mode != Mode::Mask);
+    let scale = if zooms { recipe.inverse.source_scale } else { 1.0 };
+    (recipe.image_size as f64 * scale).round() as usize
 }
 
 /// The attention maps of a look of a method that has them.

@@ -24,8 +24,6 @@ enum Change {
     AsLongAsTwoLooks,
     /// Every look sees this multiple of the scale's side, in per cent.
     Size(usize),
-    /// The second look zooms into a picture of this multiple of the scale's side, in per cent.
-    Source(usize),
 }
 
 const fn row(name: &'static str, method: &'static str, change: Change) -> Row {
@@ -65,8 +63,8 @@ const ABLATIONS: [Row; 14] = [
 const SIZES: [Row; 4] = [
     row("one-look-100", "attention-orthogonal", Change::Size(100)),
     row("one-look-200", "attention-orthogonal", Change::Size(200)),
-    row("zoom-from-100", FULL, Change::Source(100)),
-    row("zoom-from-200", FULL, Change::Source(200)),
+    row("zoom-from-100", FULL, Change::Field("inverse.source_scale=1")),
+    row("zoom-from-200", FULL, Change::Field("inverse.source_scale=2")),
 ];
 
 const FULL: &str = "coarse2fine-orthogonal";
@@ -105,7 +103,6 @@ impl Row {
     /// What `--set` has to change in the recipe.
     pub fn settings(&self, recipe: &Recipe) -> Vec<String> {
         let mut settings = vec![format!("method={}", self.method)];
-        let percent = |share: usize| recipe.image_size * share / 100;
         match self.change {
             Change::Nothing => {}
             Change::Field(field) => settings.push(field.to_owned()),
@@ -113,12 +110,7 @@ impl Row {
                 settings.push(format!("epochs={}", 2 * recipe.epochs - recipe.coarse_epochs));
             }
             Change::Size(share) => {
-                settings.push(format!("image_size={}", percent(share)));
-                settings.push("inverse.source_size=0".to_owned());
-            }
-            Change::Source(share) => {
-                settings.push("inverse.mode=zoom".to_owned());
-                settings.push(format!("inverse.source_size={}", percent(share)));
+                settings.push(format!("image_size={}", recipe.image_size * share / 100));
             }
         }
         settings
@@ -152,6 +144,6 @@ mod tests {
         assert_eq!(settings("attention-as-long"), ["method=attention", "epochs=16"]);
         assert_eq!(settings("path-cut"), ["method=coarse2fine-orthogonal", "inverse.detach_attended=true"]);
         assert!(settings("one-look-200").contains(&"image_size=224".to_owned()));
-        assert!(settings("zoom-from-200").contains(&"inverse.source_size=224".to_owned()));
+        assert!(settings("zoom-from-200").contains(&"inverse.source_scale=2".to_owned()));
     }
 }

@@ -1,6 +1,6 @@
 //! The loss of each method.
 
-use c2f_attention::{Images, ws_dan};
+use c2f_attention::{Images, Output, ws_dan};
 use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
@@ -26,7 +26,7 @@ pub(super) struct Objective {
 pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     match network.recipe.method {
         Method::WsDan => ws_dan_objective(network, inputs, batch),
-        _ => looks_objective(network, inputs, stage),
+        _ => looks_objective(network, inputs, stage, batch),
     }
 }
 
@@ -38,23 +38,27 @@ fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Te
     })
 }
 
-/// METHOD: w_c CE(coarse) + w_f CE(fine) + centre + area and smoothness of the region + diversity of the attention.
-fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
+/// The weighted mean of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention. A
+/// mean, as WS-DAN's of its three looks: with a sum, two looks would meet the clipped norm and the learning rate with twice
+/// the gradient of one.
+fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     let settings = &network.recipe.loss;
     let pass = Pass::train();
-    let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
-    let images = Images { coarse: &inputs.images, source: inputs.source() };
-    let output = network.model.forward(&images, &pass, fine_pass.as_ref())?;
+    let output = match stage {
+        Stage::Coarse => Output { coarse: network.model.look(&inputs.images, &pass)?, region: None, fine: None },
+        Stage::Fine => both_looks(network, inputs, &pass, batch)?,
+    };
 
-    let coarse = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
-    let mut loss = coarse.affine(settings.coarse_weight, 0.0)?;
+    let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
+    if let Some(fine) = &output.fine {
+        let fine = classification(&fine.logits, inputs, settings.label_smoothing)?;
+        let share = settings.fine_weight / (settings.coarse_weight + settings.fine_weight);
+        loss = (loss.affine(1.0 - share, 0.0)? + fine.affine(share, 0.0)?)?;
+    }
     let mut add = |term: Tensor, weight: f64| -> Result<()> {
         loss = (&loss + term.affine(weight, 0.0)?)?;
         Ok(())
     };
-    if let Some(fine) = &output.fine {
-        add(classification(&fine.logits, inputs, settings.label_smoothing)?, settings.fine_weight)?;
-    }
     if let Some(region) = &output.region {
         let inverse = &network.recipe.inverse;
         if inverse.area_weight > 0.0 {
@@ -72,6 +76,37 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
         add(center.loss(parts, &inputs.labels)?, network.center_weight())?;
     }
     Ok(Objective { loss, logits: output.coarse.logits.detach(), parts: parts.map(|p| p.detach()) })
+}
+
+/// Both looks, the second at what some of the parts found.
+fn both_looks(network: &Network, inputs: &Inputs, pass: &Pass, batch: u64) -> Result<Output> {
+    let model = &network.model;
+    let coarse = model.look(&inputs.images, pass)?;
+    let mut seen = coarse.clone();
+    seen.attention = Some(drop_parts(network, attention_of(coarse.attention.as_ref())?, batch)?);
+    let (_, _, height, width) = inputs.images.dims4()?;
+    let region = model.region(&seen, (height, width), pass)?;
+    let images = Images { coarse: &inputs.images, source: inputs.source() };
+    let fine = model.look(&model.fine_input(&images, &region)?, &network.fine_pass(*pass))?;
+    Ok(Output { coarse, region: Some(region), fine: Some(fine) })
+}
+
+/// Attention (B, M, h, w) of which each map of each picture is set to zero with probability `inverse.part_dropout`, but for
+/// one map that always stays: the second look gets to see other regions in every epoch, as WS-DAN's crop does.
+fn drop_parts(network: &Network, attention: &Tensor, batch: u64) -> Result<Tensor> {
+    let (recipe, probability) = (&network.recipe, network.recipe.inverse.part_dropout);
+    if probability == 0.0 {
+        return Ok(attention.clone());
+    }
+    let (pictures, maps, _, _) = attention.dims4()?;
+    let mut rng = batch_rng(recipe.seed, *b"parts   ", batch);
+    let mut kept = Vec::with_capacity(pictures * maps);
+    for _ in 0..pictures {
+        let stays = rng.random_range(0..maps);
+        kept.extend((0..maps).map(|map| f32::from(u8::from(map == stays || !rng.random_bool(probability)))));
+    }
+    let kept = Tensor::from_vec(kept, (pictures, maps, 1, 1), attention.device())?;
+    Ok(attention.broadcast_mul(&kept)?)
 }
 
 /// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre

@@ -73,12 +73,11 @@ impl Recipe {
         real("inverse.open_bias", inverse.open_bias, -20.0..=20.0)?;
         real("inverse.attention_gain", inverse.attention_gain, 0.0..=100.0)?;
         real("inverse.gradient_scale", inverse.gradient_scale, 0.0..=100.0)?;
+        below_one("inverse.part_dropout", inverse.part_dropout)?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
         real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;
         real("inverse.total_variation", inverse.total_variation, 0.0..=1e3)?;
-        if inverse.source_size != 0 {
-            whole("inverse.source_size", inverse.source_size, self.image_size..=4096)?;
-        }
+        real("inverse.source_scale", inverse.source_scale, 1.0..=8.0)?;
 
         let ws_dan = &self.ws_dan;
         interval("ws_dan.crop_threshold", ws_dan.crop_threshold, 0.0, 1.0)?;
@@ -92,6 +91,9 @@ impl Recipe {
         below_one("loss.label_smoothing", loss.label_smoothing)?;
         real("loss.coarse_weight", loss.coarse_weight, 0.0..=1e3)?;
         real("loss.fine_weight", loss.fine_weight, 0.0..=1e3)?;
+        within(loss.coarse_weight + loss.fine_weight > 0.0, || {
+            Error::field("loss.coarse_weight and loss.fine_weight", 0, "not 0 both")
+        })?;
         real("loss.center_weight", loss.center_weight, 0.0..=1e3)?;
         real("loss.center_rate", loss.center_rate, 0.0..=1.0)?;
         real("loss.diversity_weight", loss.diversity_weight, 0.0..=1e3)?;

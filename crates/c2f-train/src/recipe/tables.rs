@@ -191,6 +191,8 @@ pub struct Inverse {
     pub attention_gain: f64,
     /// Factor on the gradient that the fine look sends back through the region map.
     pub gradient_scale: f64,
+    /// Probability that an attention map takes no part in finding the region, in training.
+    pub part_dropout: f64,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
     /// Share of the picture that the region should keep.
@@ -201,8 +203,8 @@ pub struct Inverse {
     pub total_variation: f64,
     /// Epochs of stage 1, the coarse look alone.
     pub coarse_epochs: usize,
-    /// Side, in pixels, of the picture that the fine look samples from; 0: the coarse look's.
-    pub source_size: usize,
+    /// Side of the picture that the second look samples its box from, as a multiple of the coarse look's.
+    pub source_scale: f64,
     /// Whether BatchNorm keeps statistics of its own for the fine look.
     pub fine_statistics: bool,
 }

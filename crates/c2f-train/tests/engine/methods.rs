@@ -55,6 +55,23 @@ fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
 }
 
 #[test]
+fn dropped_parts_move_the_region_and_are_keyed_by_the_batch() {
+    let plain = recipe(Method::Coarse2fineOrthogonal);
+    let mut dropping = plain.clone();
+    dropping.set("inverse.part_dropout=0.9").unwrap();
+    let inputs = inputs(&plain, &network(&plain));
+    let loss = |recipe: &Recipe, stage, batch| {
+        let network = network(recipe);
+        Stepper::new(&network).unwrap().accumulate(&network, &inputs, stage, batch).unwrap().loss
+    };
+    assert_eq!(loss(&plain, Stage::Fine, 0), loss(&plain, Stage::Fine, 1));
+    let losses = [0, 1].map(|batch| loss(&dropping, Stage::Fine, batch));
+    assert!(losses.iter().all(|loss| loss.is_finite()) && losses[0] != losses[1], "{losses:?}");
+    assert_eq!(loss(&dropping, Stage::Fine, 1), losses[1]);
+    assert_eq!(loss(&dropping, Stage::Coarse, 0), loss(&plain, Stage::Coarse, 0), "the first look has all parts");
+}
+
+#[test]
 fn views_at_test_time_change_probabilities_but_not_pictures() {
     let recipe = recipe(Method::Coarse2fineOrthogonal);
     let network = network(&recipe);
@@ -222,7 +239,7 @@ fn predictions_have_the_parts_of_their_method() {
         assert_eq!(prediction.attention.is_some(), method.has_attention(), "{method}");
         assert_eq!(prediction.region.is_some(), method.has_inverse(), "{method}");
         assert_eq!(prediction.fine.is_some(), method.has_inverse() || method == Method::WsDan, "{method}");
-        assert_eq!(prediction.boxes.is_some(), method == Method::WsDan, "{method}: a mask has no boxes");
+        assert_eq!(prediction.boxes.is_some(), prediction.fine.is_some(), "{method}");
         assert!(!prediction.combined.track_op(), "{method}: evaluation keeps no graph");
     }
 }

@@ -85,7 +85,7 @@ fn a_wrong_value_names_field_value_and_range() {
         ("optimizer.lr=nan", ["optimizer.lr", "NaN"]),
         ("optimizer.momentum=1", ["optimizer.momentum", "less than 1"]),
         ("augment.crop_scale=[0.9, 0.5]", ["augment.crop_scale", "[0.9, 0.5]"]),
-        ("inverse.source_size=100", ["inverse.source_size", "224 to"]),
+        ("inverse.source_scale=0.5", ["inverse.source_scale", "1 to 8"]),
         ("backbone=resnet51", ["resnet51", "resnet50"]),
         ("data=nothing:here", ["nothing", ""]),
         ("epochs=many", ["epochs", "many"]),
