@@ -11,8 +11,11 @@ CLASSES = 200
 LABEL_SMOOTHING = 0.1
 
 MAPS, SCALE = 16, 20.0
-INVERSE_CHANNELS, DECODER_CHANNELS, OPEN_BIAS = 8, 32, 2.0
-AREA_TARGET, AREA_WEIGHT = 0.4, 0.05
+INVERSE_CHANNELS, DECODER_CHANNELS, ATTENTION_GAIN = 8, 32, 4.0
+AREA_TARGET, AREA_WEIGHT = 0.4, 0.5
+ZOOM_STD, GRADIENT_SCALE = 1.5, 0.01
+# Side of the picture that the second look samples from, as a multiple of the first look's.
+SOURCE_SCALE = 2
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -26,15 +29,16 @@ class Baseline(nn.Module):
         super().__init__()
         self.network = classifier(backbone)
 
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss(self, images: torch.Tensor, source: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return cross_entropy(self.network(images), labels)
 
-    def predict(self, images: torch.Tensor) -> torch.Tensor:
+    def predict(self, images: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         return self.network(images).softmax(dim=1)
 
 
 class Coarse2Fine(nn.Module):
-    """Looks at the picture, maps what it attended to back to the picture, and looks again at that region."""
+    """Looks at the picture, maps what it attended to back to it, and looks again at a box around that region, sampled from a
+    larger picture."""
 
     def __init__(self, backbone: str) -> None:
         super().__init__()
@@ -45,22 +49,24 @@ class Coarse2Fine(nn.Module):
         self.inverse = InverseMapping(channels, stride)
         self.norms = add_fine_statistics(self.backbone, self.attention)
 
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        coarse, fine, region = self.forward(images)
-        area = (region.flatten(1).mean(dim=1) - AREA_TARGET).square().mean()
-        return cross_entropy(coarse, labels) + cross_entropy(fine, labels) + AREA_WEIGHT * area
+    def loss(self, images: torch.Tensor, source: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        coarse, fine, boxes = self.forward(images, source)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        area = (sides[:, 0] * sides[:, 1] - AREA_TARGET).square().mean()
+        return (cross_entropy(coarse, labels) + cross_entropy(fine, labels)) / 2 + AREA_WEIGHT * area
 
-    def predict(self, images: torch.Tensor) -> torch.Tensor:
-        coarse, fine, _ = self.forward(images)
+    def predict(self, images: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        coarse, fine, _ = self.forward(images, source)
         return (coarse.softmax(dim=1) + fine.softmax(dim=1)) / 2
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits of the coarse and the fine look, and the region map (B, 1, H, W)."""
+    def forward(self, images: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits of the coarse and the fine look, and the boxes (B, 4) in 0..1."""
         coarse, maps, attention = self.look(images)
-        region = self.inverse(maps, attention, images.shape[2:])
+        boxes = boxes_of(self.inverse(maps, attention, images.shape[2:]))
+        seen = boxes.detach() + GRADIENT_SCALE * (boxes - boxes.detach())
         with fine_statistics(self.norms):
-            fine, _, _ = self.look(images * region)
-        return coarse, fine, region
+            fine, _, _ = self.look(sample_boxes(source, seen, images.shape[2:]))
+        return coarse, fine, boxes
 
     def look(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (B, K), feature maps (B, C, h, w) and attention maps (B, M, h, w)."""
@@ -85,7 +91,8 @@ class InverseMapping(nn.Module):
             width, stride = DECODER_CHANNELS, (stride + 1) // 2
         self.decoder = nn.ModuleList(stages)
         self.logit = nn.Conv2d(width, 1, 1)
-        nn.init.constant_(self.logit.bias, OPEN_BIAS)
+        nn.init.zeros_(self.logit.bias)
+        self.attention_gain = nn.Parameter(torch.tensor([ATTENTION_GAIN]))
 
     def forward(self, maps: torch.Tensor, attention: torch.Tensor, size: torch.Size) -> torch.Tensor:
         # The projection of A_k . F is A_k times that of F.
@@ -93,7 +100,36 @@ class InverseMapping(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for stage in self.decoder:
             x = stage(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
-        return F.interpolate(self.logit(x), size=size, mode="bilinear", align_corners=False).sigmoid()
+        logit = self.logit(x)
+        mean_map = attention.mean(dim=1, keepdim=True)
+        above = mean_map / (mean_map.mean(dim=(2, 3), keepdim=True) + 1e-6) - 1
+        above = F.interpolate(above, size=logit.shape[2:], mode="bilinear", align_corners=False)
+        logit = logit + self.attention_gain * above
+        return F.interpolate(logit, size=size, mode="bilinear", align_corners=False).sigmoid()
+
+
+def boxes_of(region: torch.Tensor) -> torch.Tensor:
+    """x1, y1, x2, y2 (B, 4) in 0..1: mean and standard deviations of region maps (B, 1, H, W) along each axis."""
+    density = region[:, 0] + 1e-6
+    ends = []
+    for axis in (1, 2):
+        weights = density.sum(dim=axis)
+        weights = weights / weights.sum(dim=1, keepdim=True)
+        centres = (torch.arange(weights.shape[1]) + 0.5) / weights.shape[1]
+        mean = (weights * centres).sum(dim=1)
+        half = ZOOM_STD * (weights * (centres - mean[:, None]).square()).sum(dim=1).add(1e-12).sqrt()
+        ends.append(((mean - half).clamp(0, 0.9), (mean + half).clamp(0.1, 1)))
+    (x1, x2), (y1, y2) = ends
+    return torch.stack([x1, y1, x2, y2], dim=1)
+
+
+def sample_boxes(pictures: torch.Tensor, boxes: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """The boxes of pictures, sampled bilinearly at a size."""
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    zero = torch.zeros_like(x1)
+    rows = [torch.stack([x2 - x1, zero, x1 + x2 - 1], dim=1), torch.stack([zero, y2 - y1, y1 + y2 - 1], dim=1)]
+    grid = F.affine_grid(torch.stack(rows, dim=1), [len(boxes), 3, *size], align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def classifier(backbone: str) -> nn.Module:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from torch_measure import memory_mb, seconds
-from torch_models import CLASSES, Baseline, Coarse2Fine
+from torch_models import CLASSES, SOURCE_SCALE, Baseline, Coarse2Fine
 
 # The first steps allocate memory and start threads.
 WARM_UP = 2
@@ -34,6 +34,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def noise(batch: int, size: int) -> torch.Tensor:
+    return torch.empty(batch, 3, size, size).uniform_(-2.0, 2.0).contiguous(memory_format=torch.channels_last)
+
+
 def optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     """Biases and norm weights don't decay."""
     decaying = [parameter for parameter in model.parameters() if parameter.ndim > 1]
@@ -42,25 +46,27 @@ def optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
 
 
-def training(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], object]:
+def training(
+    model: torch.nn.Module, images: torch.Tensor, source: torch.Tensor, labels: torch.Tensor
+) -> Callable[[], object]:
     model.train()
     moves = optimizer(model)
 
     def step() -> None:
         moves.zero_grad(set_to_none=True)
-        model.loss(images, labels).backward()
+        model.loss(images, source, labels).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         moves.step()
 
     return step
 
 
-def inference(model: torch.nn.Module, images: torch.Tensor) -> Callable[[], object]:
+def inference(model: torch.nn.Module, images: torch.Tensor, source: torch.Tensor) -> Callable[[], object]:
     model.eval()
 
     def step() -> torch.Tensor:
         with torch.inference_mode():
-            return model.predict(images)
+            return model.predict(images, source)
 
     return step
 
@@ -70,10 +76,11 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     model = METHODS[args.method](args.backbone).to(memory_format=torch.channels_last)
-    images = torch.empty(args.batch_size, 3, args.image_size, args.image_size).uniform_(-2.0, 2.0)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = noise(args.batch_size, args.image_size)
+    # A method that looks once needs no larger picture.
+    source = noise(args.batch_size, SOURCE_SCALE * args.image_size) if args.method == "coarse2fine" else images
     labels = torch.arange(args.batch_size) % CLASSES
-    step = training(model, images, labels) if args.mode == "train" else inference(model, images)
+    step = training(model, images, source, labels) if args.mode == "train" else inference(model, images, source)
     times = [seconds(step) for _ in range(WARM_UP + args.steps)]
     median = statistics.median(times[WARM_UP:])
     speed = {
