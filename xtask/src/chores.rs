@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+
+use crate::process::run;
 
 /// The root of the repository.
 pub fn root() -> Result<PathBuf> {
@@ -67,13 +69,5 @@ pub fn fixtures(root: &Path, python: &Path) -> Result<()> {
         command.arg(&script).current_dir(folder);
         run(command)?;
     }
-    Ok(())
-}
-
-/// Runs a program and fails if it does.
-pub fn run(mut command: Command) -> Result<()> {
-    eprintln!("> {command:?}");
-    let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
-    ensure!(status.success(), "{command:?} failed: {status}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod bench;
 mod chores;
-mod programs;
+mod process;
 mod reproduce;
 mod table;
 mod tidy;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::programs::Programs;
-use crate::programs::json;
+use crate::process::json;
 use crate::table::or_unknown;
 
 /// What `torch_about.py` prints.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::programs::Programs;
-use crate::programs::json;
+use crate::process::json;
 use crate::table::{Table, digits, median, or_unknown};
 
 const CLASSES: usize = 1000;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::programs::Programs;
-use crate::programs::{json_lines, output};
+use crate::process::{json_lines, output};
 use crate::table::{Table, digits};
 
 /// What the example `layers` of c2f-ops prints for a layer, as far as the table needs it, in GFLOP/s.

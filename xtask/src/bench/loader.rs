@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::programs::Programs;
-use crate::programs::json;
+use crate::process::json;
 use crate::table::{Table, digits, median};
 
 /// Folders of JPEGs in folders, below that of `C2F_TEST_DATA`.

@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::chores;
+use crate::process;
 use programs::Programs;
 
 #[derive(clap::Args)]
@@ -86,5 +86,5 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
 fn build(root: &Path) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--workspace", "--bins", "--examples"]).current_dir(root);
-    chores::run(command)
+    process::run(command)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::programs::{Programs, Speed};
-use crate::programs::json;
+use crate::process::json;
 use crate::table::{Table, digits, median, or_unknown};
 
 /// Side of the pictures, in pixels.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::write_whole;
 use super::train::Run;
-use crate::programs::json;
+use crate::process::json;
 use crate::table::median;
 
 /// How often each row is measured, in turn with the others.

@@ -17,7 +17,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{chores, programs};
+use crate::process;
 use record::{Asked, Made, Record, write_whole};
 use rows::Row;
 use scale::{Recipe, Scale};
@@ -210,7 +210,7 @@ fn build(root: &Path, device: &str) -> Result<PathBuf> {
     if device != "cpu" {
         command.args(["--features", "cuda"]);
     }
-    chores::run(command)?;
+    process::run(command)?;
     Ok(root.join("target/release/c2f-train"))
 }
 
@@ -219,7 +219,7 @@ fn made(root: &Path) -> Result<Made> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.args(arguments).current_dir(root);
-        programs::output(command)
+        process::output(command)
     };
     let changed = git(&["status", "--porcelain", "--", "crates", "assets", "Cargo.lock"])?;
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
@@ -229,7 +229,7 @@ fn made(root: &Path) -> Result<Made> {
     let model = machine.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     Ok(Made {
         commit: format!("{}{}", commit.trim(), if changed.trim().is_empty() { "" } else { "+" }),
-        date: programs::output(date)?.trim().to_owned(),
+        date: process::output(date)?.trim().to_owned(),
         machine: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     })

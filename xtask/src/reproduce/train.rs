@@ -8,8 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 
 use super::record::{Asked, Made, Record};
-use crate::chores;
-use crate::programs::json;
+use crate::process::{self, json};
 
 /// A run that the table needs.
 pub struct Run {
@@ -69,7 +68,7 @@ impl Run {
         }
         // Its results are the page of one run; stdout here is for the table.
         train.stdout(Stdio::null());
-        chores::run(train)?;
+        process::run(train)?;
 
         // The last epoch: choosing the best one would look at the test pictures.
         let mut eval = Command::new(program);

@@ -1,4 +1,4 @@
-//! Running programs for what they print.
+//! Running programs.
 
 use std::process::Command;
 
@@ -7,6 +7,14 @@ use serde::de::DeserializeOwned;
 
 /// Lines of a failed program's stderr that an error repeats: the end of a Python traceback.
 const ERROR_LINES: usize = 6;
+
+/// Runs a program and fails if it does.
+pub fn run(mut command: Command) -> Result<()> {
+    eprintln!("> {command:?}");
+    let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}
 
 /// Runs a program that prints one JSON value.
 pub fn json<T: DeserializeOwned>(command: Command) -> Result<T> {
