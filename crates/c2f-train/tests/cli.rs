@@ -109,8 +109,18 @@ fn a_full_evaluation_adds_to_the_plain_one() {
     let arguments = ["eval", "--checkpoint", text(&run), "--data", DATA];
     let plain = json(&[&arguments[..], &["--json"]].concat());
     let full = json(&[&arguments[..], &["--json", "--full"]].concat());
-    let added =
-        ["loss", "brier", "calibration", "per_class", "confused", "pictures", "localisation", "attention_diversity"];
+    let added = [
+        "parameters",
+        "area",
+        "loss",
+        "brier",
+        "calibration",
+        "per_class",
+        "confused",
+        "pictures",
+        "localisation",
+        "attention_diversity",
+    ];
     let mut expected = [keys(&plain), added.to_vec()].concat();
     expected.sort_unstable();
     assert_eq!(keys(&full), expected);
