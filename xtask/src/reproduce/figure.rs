@@ -44,7 +44,7 @@ pub fn figure(summary: &Summary, records: &[Record]) -> String {
     );
     for (index, row) in summary.rows.iter().enumerate() {
         let y = TOP + LINE * (index as f64 + 0.5);
-        let (mean, sd) = (row.top1.mean, row.top1.sd);
+        let (mean, sd) = (row.top1.mean, row.top1.sd.unwrap_or(0.0));
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>", LABELS - 10.0, y + 4.0, row.row);
         let (from, to) = (x((mean - sd).max(low)), x((mean + sd).min(high)));
         let _ = writeln!(

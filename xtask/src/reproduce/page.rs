@@ -115,7 +115,8 @@ fn smallest_effect(rows: &[RowSummary]) -> Option<(f64, f64)> {
 }
 
 fn percent(spread: Spread) -> String {
-    format!("{:.1} ± {:.1}", 100.0 * spread.mean, 100.0 * spread.sd)
+    let mean = format!("{:.1}", 100.0 * spread.mean);
+    spread.sd.map_or(mean.clone(), |sd| format!("{mean} ± {:.1}", 100.0 * sd))
 }
 
 fn points(share: f64) -> String {

@@ -54,8 +54,8 @@ pub struct RowSummary {
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation; 0 for one seed.
-    pub sd: f64,
+    /// The standard deviation; none for one seed.
+    pub sd: Option<f64>,
 }
 
 /// A row beside a reference.
@@ -158,7 +158,7 @@ impl<'a> Runs<'a> {
 
     fn spread(&self, keys: &[&str]) -> Option<Spread> {
         let values = self.per_seed(keys).filter(|values| !values.is_empty())?;
-        Some(Spread { mean: mean(values.iter().copied()), sd: variance(&values).sqrt() })
+        Some(Spread { mean: mean(values.iter().copied()), sd: (values.len() > 1).then(|| variance(&values).sqrt()) })
     }
 
     fn mean_of(&self, keys: &[&str]) -> Option<f64> {
@@ -232,7 +232,8 @@ pub mod tests {
         assert_eq!(summary.rows.iter().map(|row| row.row.as_str()).collect::<Vec<_>>(), ["attention", "coarse2fine"]);
         let [attention, ours] = summary.rows.as_slice() else { panic!("two rows") };
         assert_eq!((attention.top1.mean, attention.seeds.len()), (0.375, 2));
-        assert!((attention.top1.sd - 0.125 * 2.0_f64.sqrt()).abs() < 1e-12);
+        assert!((attention.top1.sd.unwrap() - 0.125 * 2.0_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(ours.top1.sd, None);
         let comparison = ours.against["attention"];
         assert_eq!((comparison.difference, comparison.error_reduction), (0.25, 0.5));
         assert_eq!((attention.training_time, ours.training_time), (Some(1.0), Some(2.0)));
