@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use c2f_attention::{
-    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, box_areas, ws_dan,
+    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, box_areas, ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -66,7 +66,7 @@ impl Prediction {
     pub fn area(&self) -> Result<Option<Tensor>> {
         Ok(match (&self.boxes, &self.region) {
             (Some(boxes), _) => Some(box_areas(boxes)?),
-            (None, Some(map)) => Some(map.flatten_from(1)?.mean(1)?),
+            (None, Some(map)) => Some(Region { map: map.clone(), boxes: None }.area()?),
             (None, None) => None,
         })
     }

@@ -80,14 +80,11 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
 
 /// Both looks, the second at what some of the parts found.
 fn both_looks(network: &Network, inputs: &Inputs, pass: &Pass, batch: u64) -> Result<Output> {
-    let model = &network.model;
-    let coarse = model.look(&inputs.images, pass)?;
+    let coarse = network.model.look(&inputs.images, pass)?;
     let mut seen = coarse.clone();
     seen.attention = Some(drop_parts(network, attention_of(coarse.attention.as_ref())?, batch)?);
-    let (_, _, height, width) = inputs.images.dims4()?;
-    let region = model.region(&seen, (height, width), pass)?;
     let images = Images { coarse: &inputs.images, source: inputs.source() };
-    let fine = model.look(&model.fine_input(&images, &region)?, &network.fine_pass(*pass))?;
+    let (region, fine) = network.model.second_look(&seen, &images, pass, &network.fine_pass(*pass))?;
     Ok(Output { coarse, region: Some(region), fine: Some(fine) })
 }
 
