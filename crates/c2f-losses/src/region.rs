@@ -4,8 +4,9 @@ use candle_core::Tensor;
 
 use crate::{Error, Result};
 
-/// (`area` - `target`)^2, averaged over the pictures: keeps the regions away from "everything" and "nothing". `area`
-/// (B) is the share of each picture that its region keeps, `target` the share that it should, both in 0..=1.
+/// (mean of `area` - `target`)^2: keeps the regions away from "everything" and "nothing". `area` (B) is the share of each
+/// picture that its region keeps, `target` the share that they should on average, both in 0..=1. Of a batch's mean and
+/// not of each picture, so that what fills its picture may have a larger region than what is small in it.
 ///
 /// # Errors
 /// If `area` isn't (B), or `target` isn't in 0..=1.
@@ -17,7 +18,7 @@ pub fn area_penalty(area: &Tensor, target: f64) -> Result<Tensor> {
         let (setting, expected) = ("target", "a number from 0 to 1");
         return Err(Error::Setting { loss: "area_penalty", setting, value: target, expected });
     }
-    Ok(area.affine(1.0, -target)?.sqr()?.mean_all()?)
+    Ok(area.mean_all()?.affine(1.0, -target)?.sqr()?)
 }
 
 /// Mean absolute difference of vertical neighbours plus that of horizontal neighbours in a region map (B, 1, H, W)

@@ -318,11 +318,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
 
 /// Weight of the centre loss of the recipe's method.
 pub(crate) fn center_weight(recipe: &Recipe) -> f64 {
-    match recipe.method {
-        Method::Baseline => 0.0,
-        Method::WsDan => recipe.ws_dan.center_weight,
-        _ => recipe.loss.center_weight,
-    }
+    if recipe.method.has_attention() { recipe.loss.center_weight } else { 0.0 }
 }
 
 fn softmax(logits: &Tensor) -> Result<Tensor> {

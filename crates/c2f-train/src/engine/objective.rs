@@ -38,9 +38,7 @@ fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Te
     })
 }
 
-/// The weighted mean of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention. A
-/// mean, as WS-DAN's of its three looks: with a sum, two looks would meet the clipped norm and the learning rate with twice
-/// the gradient of one.
+/// The weighted sum of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention.
 fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     let settings = &network.recipe.loss;
     let pass = Pass::train();
@@ -52,8 +50,7 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
     let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
     if let Some(fine) = &output.fine {
         let fine = classification(&fine.logits, inputs, settings.label_smoothing)?;
-        let share = settings.fine_weight / (settings.coarse_weight + settings.fine_weight);
-        loss = (loss.affine(1.0 - share, 0.0)? + fine.affine(share, 0.0)?)?;
+        loss = (loss.affine(settings.coarse_weight, 0.0)? + fine.affine(settings.fine_weight, 0.0)?)?;
     }
     let mut add = |term: Tensor, weight: f64| -> Result<()> {
         loss = (&loss + term.affine(weight, 0.0)?)?;

@@ -54,7 +54,7 @@ impl Recipe {
         real("augment.cutmix", augment.cutmix.into(), 0.0..=100.0)?;
         // A mixed picture has no class to whose centre it belongs.
         within(augment.mixup.max(augment.cutmix) == 0.0 || crate::network::center_weight(self) == 0.0, || {
-            Error::field("augment.mixup and augment.cutmix", "on", "0 with a centre loss (its weight is more than 0)")
+            Error::field("augment.mixup and augment.cutmix", "on", "0 with a centre loss (or loss.center_weight = 0)")
         })?;
         real("augment.brightness", augment.brightness.into(), 0.0..=1.0)?;
         real("augment.contrast", augment.contrast.into(), 0.0..=1.0)?;
@@ -85,7 +85,6 @@ impl Recipe {
         real("ws_dan.crop_padding", ws_dan.crop_padding.into(), 0.0..=1.0)?;
         real("ws_dan.test_threshold", ws_dan.test_threshold.into(), 0.0..=1.0)?;
         real("ws_dan.test_padding", ws_dan.test_padding.into(), 0.0..=1.0)?;
-        real("ws_dan.center_weight", ws_dan.center_weight, 0.0..=1e3)?;
 
         let loss = &self.loss;
         below_one("loss.label_smoothing", loss.label_smoothing)?;

@@ -235,8 +235,6 @@ pub struct WsDan {
     pub test_threshold: f32,
     /// Margin of the crop at test time.
     pub test_padding: f32,
-    /// Weight of the centre loss.
-    pub center_weight: f64,
 }
 
 /// `[loss]`
@@ -249,7 +247,7 @@ pub struct Loss {
     pub coarse_weight: f64,
     /// Weight of the fine look's cross entropy.
     pub fine_weight: f64,
-    /// Weight of the centre loss in methods with attention other than ws-dan.
+    /// Weight of the centre loss in methods with attention.
     pub center_weight: f64,
     /// How fast the centres follow.
     pub center_rate: f64,

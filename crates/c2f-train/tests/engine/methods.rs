@@ -38,7 +38,7 @@ fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
     for method in Method::ALL {
         let plain = recipe(method);
         let mut mixed = plain.clone();
-        for assignment in ["augment.mixup=0.2", "augment.cutmix=1.0", "ws_dan.center_weight=0"] {
+        for assignment in ["augment.mixup=0.2", "augment.cutmix=1.0", "loss.center_weight=0"] {
             mixed.set(assignment).unwrap();
         }
         let inputs = inputs(&plain, &network(&plain));
@@ -132,6 +132,8 @@ fn two_half_batches_accumulate_to_the_gradient_of_one() {
     // Without BatchNorm's statistics of the batch the two would be equal; here the same batch twice is the test.
     let mut once = recipe(Method::Attention);
     once.set("ema.decay=0.5").unwrap();
+    // Centres follow every batch.
+    once.set("loss.center_weight=0").unwrap();
     let mut networks = Vec::new();
     for repeats in [1, 2] {
         let network = network(&once);

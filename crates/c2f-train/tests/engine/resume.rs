@@ -61,6 +61,7 @@ fn augmented_mixed_and_balanced_batches_are_the_same() {
         "augment.erase=0.5",
         "augment.mixup=0.2",
         "augment.cutmix=1.0",
+        "loss.center_weight=0",
         "loader.sampling=balanced",
         "loader.cache_mb=1",
     ] {
@@ -130,6 +131,7 @@ fn the_number_of_threads_changes_nothing() {
         "augment.policy=trivial-augment",
         "augment.mixup=0.2",
         "augment.cutmix=1.0",
+        "loss.center_weight=0",
         "loader.sampling=balanced",
         "loader.threads=1",
     ] {
