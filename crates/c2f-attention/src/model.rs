@@ -136,19 +136,10 @@ impl Model {
         let Some(fine_pass) = fine_pass.filter(|_| self.inverse.is_some()) else {
             return Ok(Output { coarse, region: None, fine: None });
         };
-        let (region, fine) = self.second_look(&coarse, images, pass, fine_pass)?;
-        Ok(Output { coarse, region: Some(region), fine: Some(fine) })
-    }
-
-    /// The region that `coarse` found, and the fine look at it; see [`forward`](Self::forward).
-    ///
-    /// # Errors
-    /// If the model has no inverse mapping, or the shapes don't fit each other.
-    pub fn second_look(&self, coarse: &Look, images: &Images, pass: &Pass, fine_pass: &Pass) -> Result<(Region, Look)> {
         let (_, _, height, width) = images.coarse.dims4()?;
-        let region = self.region(coarse, (height, width), pass)?;
+        let region = self.region(&coarse, (height, width), pass)?;
         let fine = self.look(&self.fine_input(images, &region)?, fine_pass)?;
-        Ok((region, fine))
+        Ok(Output { coarse, region: Some(region), fine: Some(fine) })
     }
 
     /// The settings that the model was made from.

@@ -1,6 +1,6 @@
 //! The loss of each method.
 
-use c2f_attention::{Images, Output, ws_dan};
+use c2f_attention::{Images, MIN_BOX, Output, Region, ws_dan};
 use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
@@ -75,32 +75,44 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
     Ok(Objective { loss, logits: output.coarse.logits.detach(), parts: parts.map(|p| p.detach()) })
 }
 
-/// Both looks, the second at what some of the parts found.
+/// Both looks, the second at the region that the first found, moved a little.
 fn both_looks(network: &Network, inputs: &Inputs, pass: &Pass, batch: u64) -> Result<Output> {
-    let coarse = network.model.look(&inputs.images, pass)?;
-    let mut seen = coarse.clone();
-    seen.attention = Some(drop_parts(network, attention_of(coarse.attention.as_ref())?, batch)?);
-    let images = Images { coarse: &inputs.images, source: inputs.source() };
-    let (region, fine) = network.model.second_look(&seen, &images, pass, &network.fine_pass(*pass))?;
+    let (model, images) = (&network.model, Images { coarse: &inputs.images, source: inputs.source() });
+    let (_, _, height, width) = inputs.images.dims4()?;
+    let coarse = model.look(images.coarse, pass)?;
+    let region = model.region(&coarse, (height, width), pass)?;
+    let boxes = region.boxes.as_ref().map(|boxes| jitter(network, boxes, batch)).transpose()?;
+    let seen = Region { map: region.map.clone(), boxes };
+    let fine = model.look(&model.fine_input(&images, &seen)?, &network.fine_pass(*pass))?;
     Ok(Output { coarse, region: Some(region), fine: Some(fine) })
 }
 
-/// Attention (B, M, h, w) of which each map of each picture is set to zero with probability `inverse.part_dropout`, but for
-/// one map that always stays: the second look gets to see other regions in every epoch, as WS-DAN's crop does.
-fn drop_parts(network: &Network, attention: &Tensor, batch: u64) -> Result<Tensor> {
-    let (recipe, probability) = (&network.recipe, network.recipe.inverse.part_dropout);
-    if probability == 0.0 {
-        return Ok(attention.clone());
+/// Boxes (B, 4) that are enlarged by a factor of up to exp(j) or its inverse, and shifted along each axis by up to j times
+/// half their side, j being `inverse.box_jitter`: the second look sees another part of the picture in every epoch, as that of
+/// WS-DAN does, whose crop follows a map drawn at random.
+fn jitter(network: &Network, boxes: &Tensor, batch: u64) -> Result<Tensor> {
+    let most = network.recipe.inverse.box_jitter;
+    if most == 0.0 {
+        return Ok(boxes.clone());
     }
-    let (pictures, maps, _, _) = attention.dims4()?;
-    let mut rng = batch_rng(recipe.seed, *b"parts   ", batch);
-    let mut kept = Vec::with_capacity(pictures * maps);
+    let mut rng = batch_rng(network.recipe.seed, *b"boxes   ", batch);
+    let mut draw = || rng.random_range(-most..=most);
+    let pictures = boxes.dim(0)?;
+    let (mut low, mut high) = (Vec::with_capacity(2 * pictures), Vec::with_capacity(2 * pictures));
     for _ in 0..pictures {
-        let stays = rng.random_range(0..maps);
-        kept.extend((0..maps).map(|map| f32::from(u8::from(map == stays || !rng.random_bool(probability)))));
+        let size = draw().exp();
+        for shift in [draw(), draw()] {
+            low.push(shift - size);
+            high.push(shift + size);
+        }
     }
-    let kept = Tensor::from_vec(kept, (pictures, maps, 1, 1), attention.device())?;
-    Ok(attention.broadcast_mul(&kept)?)
+    let (from, to) = (boxes.narrow(1, 0, 2)?, boxes.narrow(1, 2, 2)?);
+    let (centre, half) = ((&from + &to)?.affine(0.5, 0.0)?, (to - from)?.affine(0.5, 0.0)?);
+    let moved = |ends: Vec<f64>, [least, most]: [f64; 2]| -> Result<Tensor> {
+        let ends = Tensor::from_vec(ends, (pictures, 2), boxes.device())?.to_dtype(boxes.dtype())?;
+        Ok((&centre + (&half * ends)?)?.clamp(least, most)?)
+    };
+    Ok(Tensor::cat(&[moved(low, [0.0, 1.0 - MIN_BOX])?, moved(high, [MIN_BOX, 1.0])?], 1)?)
 }
 
 /// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre
