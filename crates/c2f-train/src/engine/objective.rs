@@ -1,6 +1,6 @@
 //! The loss of each method.
 
-use c2f_attention::{Images, MIN_BOX, Output, Region, ws_dan};
+use c2f_attention::{Images, ws_dan};
 use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
@@ -26,7 +26,7 @@ pub(super) struct Objective {
 pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     match network.recipe.method {
         Method::WsDan => ws_dan_objective(network, inputs, batch),
-        _ => looks_objective(network, inputs, stage, batch),
+        _ => looks_objective(network, inputs, stage),
     }
 }
 
@@ -39,12 +39,12 @@ fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Te
 }
 
 /// The weighted sum of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention.
-fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
+fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
     let settings = &network.recipe.loss;
-    let pass = Pass::train();
+    let (pass, images) = (Pass::train(), Images { coarse: &inputs.images, source: inputs.source() });
     let output = match stage {
-        Stage::Coarse => Output { coarse: network.model.look(&inputs.images, &pass)?, region: None, fine: None },
-        Stage::Fine => both_looks(network, inputs, &pass, batch)?,
+        Stage::Coarse => network.model.forward(&images, &pass, None)?,
+        Stage::Fine => network.model.forward(&images, &pass, Some(&network.fine_pass(pass)))?,
     };
 
     let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
@@ -73,46 +73,6 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
         add(center.loss(parts, &inputs.labels)?, network.center_weight())?;
     }
     Ok(Objective { loss, logits: output.coarse.logits.detach(), parts: parts.map(|p| p.detach()) })
-}
-
-/// Both looks, the second at the region that the first found, moved a little.
-fn both_looks(network: &Network, inputs: &Inputs, pass: &Pass, batch: u64) -> Result<Output> {
-    let (model, images) = (&network.model, Images { coarse: &inputs.images, source: inputs.source() });
-    let (_, _, height, width) = inputs.images.dims4()?;
-    let coarse = model.look(images.coarse, pass)?;
-    let region = model.region(&coarse, (height, width), pass)?;
-    let boxes = region.boxes.as_ref().map(|boxes| jitter(network, boxes, batch)).transpose()?;
-    let seen = Region { map: region.map.clone(), boxes };
-    let fine = model.look(&model.fine_input(&images, &seen)?, &network.fine_pass(*pass))?;
-    Ok(Output { coarse, region: Some(region), fine: Some(fine) })
-}
-
-/// Boxes (B, 4) that are enlarged by a factor of up to exp(j) or its inverse, and shifted along each axis by up to j times
-/// half their side, j being `inverse.box_jitter`: the second look sees another part of the picture in every epoch, as that of
-/// WS-DAN does, whose crop follows a map drawn at random.
-fn jitter(network: &Network, boxes: &Tensor, batch: u64) -> Result<Tensor> {
-    let most = network.recipe.inverse.box_jitter;
-    if most == 0.0 {
-        return Ok(boxes.clone());
-    }
-    let mut rng = batch_rng(network.recipe.seed, *b"boxes   ", batch);
-    let mut draw = || rng.random_range(-most..=most);
-    let pictures = boxes.dim(0)?;
-    let (mut low, mut high) = (Vec::with_capacity(2 * pictures), Vec::with_capacity(2 * pictures));
-    for _ in 0..pictures {
-        let size = draw().exp();
-        for shift in [draw(), draw()] {
-            low.push(shift - size);
-            high.push(shift + size);
-        }
-    }
-    let (from, to) = (boxes.narrow(1, 0, 2)?, boxes.narrow(1, 2, 2)?);
-    let (centre, half) = ((&from + &to)?.affine(0.5, 0.0)?, (to - from)?.affine(0.5, 0.0)?);
-    let moved = |ends: Vec<f64>, [least, most]: [f64; 2]| -> Result<Tensor> {
-        let ends = Tensor::from_vec(ends, (pictures, 2), boxes.device())?.to_dtype(boxes.dtype())?;
-        Ok((&centre + (&half * ends)?)?.clamp(least, most)?)
-    };
-    Ok(Tensor::cat(&[moved(low, [0.0, 1.0 - MIN_BOX])?, moved(high, [MIN_BOX, 1.0])?], 1)?)
 }
 
 /// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre

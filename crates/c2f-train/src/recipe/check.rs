@@ -73,7 +73,6 @@ impl Recipe {
         real("inverse.open_bias", inverse.open_bias, -20.0..=20.0)?;
         real("inverse.attention_gain", inverse.attention_gain, 0.0..=100.0)?;
         real("inverse.gradient_scale", inverse.gradient_scale, 0.0..=100.0)?;
-        below_one("inverse.box_jitter", inverse.box_jitter)?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
         real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;
         real("inverse.total_variation", inverse.total_variation, 0.0..=1e3)?;

@@ -191,8 +191,6 @@ pub struct Inverse {
     pub attention_gain: f64,
     /// Factor on the gradient that the fine look sends back through the region map.
     pub gradient_scale: f64,
-    /// How much the second look's box is moved and resized at random in training.
-    pub box_jitter: f64,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
     /// Share of the picture that the region should keep.

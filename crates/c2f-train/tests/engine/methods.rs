@@ -55,23 +55,6 @@ fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
 }
 
 #[test]
-fn jitter_moves_the_second_look_and_is_keyed_by_the_batch() {
-    let plain = recipe(Method::Coarse2fineOrthogonal);
-    let mut moving = plain.clone();
-    moving.set("inverse.box_jitter=0.5").unwrap();
-    let inputs = inputs(&plain, &network(&plain));
-    let loss = |recipe: &Recipe, stage, batch| {
-        let network = network(recipe);
-        Stepper::new(&network).unwrap().accumulate(&network, &inputs, stage, batch).unwrap().loss
-    };
-    assert_eq!(loss(&plain, Stage::Fine, 0), loss(&plain, Stage::Fine, 1));
-    let losses = [0, 1].map(|batch| loss(&moving, Stage::Fine, batch));
-    assert!(losses.iter().all(|loss| loss.is_finite()) && losses[0] != losses[1], "{losses:?}");
-    assert_eq!(loss(&moving, Stage::Fine, 1), losses[1]);
-    assert_eq!(loss(&moving, Stage::Coarse, 0), loss(&plain, Stage::Coarse, 0), "the first look sees what it saw");
-}
-
-#[test]
 fn views_at_test_time_change_probabilities_but_not_pictures() {
     let recipe = recipe(Method::Coarse2fineOrthogonal);
     let network = network(&recipe);
