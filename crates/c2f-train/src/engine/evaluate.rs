@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use c2f_data::{Batch, Epoch, Loader, LoaderConfig, Place, Sample, Transform};
 use candle_core::Tensor;
+use serde::Serialize;
 
 use super::Inputs;
 use crate::{Error, Network, Prediction, Result};
@@ -59,9 +60,10 @@ impl TestViews {
 }
 
 /// What was predicted for one picture, combined unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// Index into the samples.
+    #[serde(skip)]
     pub sample: usize,
     /// The truth.
     pub label: usize,

@@ -36,7 +36,7 @@ pub struct Measures {
     /// The pairs of classes that were confused most often, at most 20.
     pub confused: Vec<Confusion>,
     /// The pictures that could be read, in the order of the samples.
-    pub pictures: Vec<Picture>,
+    pub pictures: Vec<NamedRow>,
     /// Whether the network looks at the object. None for a method without attention, and where no picture has a box.
     pub localisation: Option<Localisation>,
     /// Mean over the pictures of the mean cosine between their attention maps; none for a method without attention.
@@ -44,36 +44,13 @@ pub struct Measures {
 }
 
 /// What was predicted for one picture.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Picture {
+#[derive(Clone, Debug, Serialize)]
+pub struct NamedRow {
     /// The sample's name.
     pub file: String,
-    /// The truth, an index into the network's classes.
-    pub label: usize,
-    /// The class of the highest combined probability.
-    pub predicted: usize,
-    /// Its probability.
-    pub probability: f64,
-    /// The combined prediction's probability of the truth.
-    pub probability_of_truth: f64,
-    /// Whether the coarse look was right.
-    pub correct_coarse: bool,
-    /// Whether the fine look was right (in ws-dan: the crop).
-    pub correct_fine: Option<bool>,
-}
-
-impl Picture {
-    fn new(row: &Row, samples: &[Sample]) -> Self {
-        Self {
-            file: samples[row.sample].file.to_string(),
-            label: row.label,
-            predicted: row.predicted,
-            probability: row.probability,
-            probability_of_truth: row.probability_of_truth,
-            correct_coarse: row.correct_coarse,
-            correct_fine: row.correct_fine,
-        }
-    }
+    /// The prediction.
+    #[serde(flatten)]
+    pub row: Row,
 }
 
 /// Evaluates as [`crate::evaluate`] does, and measures the rest on the way. Of several views, maps and boxes are those of
@@ -110,7 +87,7 @@ pub fn measure(
         calibration: Calibration::new(rows),
         per_class: confusion::per_class(rows, &network.classes),
         confused: confusion::most_confused(rows, &network.classes, CONFUSED),
-        pictures: rows.iter().map(|row| Picture::new(row, samples)).collect(),
+        pictures: rows.iter().map(|&row| NamedRow { file: samples[row.sample].file.to_string(), row }).collect(),
         localisation: places.finish(),
         attention_diversity: evaluation.attention_cosine,
     };

@@ -34,14 +34,14 @@ fn every_method_has_the_measures_of_its_parts() {
 
         assert_eq!(full.pictures.len(), samples.len());
         for (picture, sample) in full.pictures.iter().zip(&samples) {
-            assert_eq!((picture.file.as_str(), picture.label), (&*sample.file, sample.label));
-            assert_eq!(picture.correct_fine.is_some(), evaluation.top1_fine.is_some());
+            assert_eq!((picture.file.as_str(), picture.row.label), (&*sample.file, sample.label));
+            assert_eq!(picture.row.correct_fine.is_some(), evaluation.top1_fine.is_some());
         }
-        let right = full.pictures.iter().filter(|p| p.correct_coarse).count();
+        let right = full.pictures.iter().filter(|p| p.row.correct_coarse).count();
         assert_eq!(Some(right as f64 / samples.len() as f64), evaluation.top1_coarse);
         assert_eq!(full.per_class.iter().map(|class| class.n).sum::<usize>(), samples.len());
         let wrong: usize = full.confused.iter().map(|pair| pair.count).sum();
-        assert_eq!(wrong, full.pictures.iter().filter(|p| p.predicted != p.label).count());
+        assert_eq!(wrong, full.pictures.iter().filter(|p| p.row.predicted != p.row.label).count());
         assert_eq!(full.calibration.bins.iter().map(|bin| bin.n).sum::<usize>(), samples.len());
 
         assert_eq!(full.attention_diversity.is_some(), method.has_attention());
