@@ -12,7 +12,8 @@ LABEL_SMOOTHING = 0.1
 
 MAPS, SCALE = 16, 20.0
 INVERSE_CHANNELS, DECODER_CHANNELS, ATTENTION_GAIN = 8, 32, 4.0
-AREA_TARGET, AREA_WEIGHT = 0.4, 0.5
+AREA_TARGET, AREA_WEIGHT = 0.45, 0.5
+CENTER_WEIGHT, CENTER_RATE = 1.0, 0.05
 ZOOM_STD, GRADIENT_SCALE = 1.5, 0.01
 # Side of the picture that the second look samples from, as a multiple of the first look's.
 SOURCE_SCALE = 2
@@ -48,34 +49,42 @@ class Coarse2Fine(nn.Module):
         self.classifier = nn.Linear(MAPS * channels, CLASSES)
         self.inverse = InverseMapping(channels, stride)
         self.norms = add_fine_statistics(self.backbone, self.attention)
+        self.register_buffer("centers", torch.zeros(CLASSES, MAPS * channels))
 
     def loss(self, images: torch.Tensor, source: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        coarse, fine, boxes = self.forward(images, source)
+        coarse, fine, boxes, parts = self.forward(images, source)
         sides = boxes[:, 2:] - boxes[:, :2]
-        area = (sides[:, 0] * sides[:, 1] - AREA_TARGET).square().mean()
-        return (cross_entropy(coarse, labels) + cross_entropy(fine, labels)) / 2 + AREA_WEIGHT * area
+        area = ((sides[:, 0] * sides[:, 1]).mean() - AREA_TARGET).square()
+        center = self.center_loss(parts, labels)
+        return cross_entropy(coarse, labels) + cross_entropy(fine, labels) + CENTER_WEIGHT * center + AREA_WEIGHT * area
+
+    def center_loss(self, parts: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The distance of part features (B, M * C) from their classes' centres, which then follow them."""
+        away = parts - F.normalize(self.centers[labels], dim=1)
+        self.centers[labels] += CENTER_RATE * away.detach()
+        return away.square().sum() / len(parts)
 
     def predict(self, images: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        coarse, fine, _ = self.forward(images, source)
+        coarse, fine, _, _ = self.forward(images, source)
         return (coarse.softmax(dim=1) + fine.softmax(dim=1)) / 2
 
-    def forward(self, images: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits of the coarse and the fine look, and the boxes (B, 4) in 0..1."""
-        coarse, maps, attention = self.look(images)
+    def forward(self, images: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits of the coarse and the fine look, the boxes (B, 4) in 0..1, and the coarse look's part features."""
+        coarse, maps, attention, parts = self.look(images)
         boxes = boxes_of(self.inverse(maps, attention, images.shape[2:]))
         seen = boxes.detach() + GRADIENT_SCALE * (boxes - boxes.detach())
         with fine_statistics(self.norms):
-            fine, _, _ = self.look(sample_boxes(source, seen, images.shape[2:]))
-        return coarse, fine, boxes
+            fine, *_ = self.look(sample_boxes(source, seen, images.shape[2:]))
+        return coarse, fine, boxes, parts
 
-    def look(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits (B, K), feature maps (B, C, h, w) and attention maps (B, M, h, w)."""
+    def look(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits (B, K), feature maps (B, C, h, w), attention maps (B, M, h, w) and part features (B, M * C) of length 1."""
         maps = self.backbone(images)
         attention = self.attention(maps)
         places = maps.shape[2] * maps.shape[3]
         raw = (attention.flatten(2) @ maps.flatten(2).transpose(1, 2) / places).flatten(1)
         parts = F.normalize(raw.sign() * (raw.abs() + 1e-12).sqrt(), dim=1)
-        return self.classifier(SCALE * parts), maps, attention
+        return self.classifier(SCALE * parts), maps, attention, parts
 
 
 class InverseMapping(nn.Module):
