@@ -163,11 +163,6 @@ impl Network {
         self.recipe.method.has_inverse().then_some(self.recipe.inverse.coarse_epochs)
     }
 
-    /// Weight of the centre loss.
-    pub fn center_weight(&self) -> f64 {
-        center_weight(&self.recipe)
-    }
-
     /// The pass of the fine look that goes with `pass` of the coarse one.
     pub fn fine_pass(&self, pass: Pass) -> Pass {
         if self.recipe.inverse.fine_statistics { pass.with_statistics(1) } else { pass }

@@ -1,6 +1,6 @@
 //! The loss of each method.
 
-use c2f_attention::{Images, ws_dan};
+use c2f_attention::{Images, Look, ws_dan};
 use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
@@ -42,10 +42,8 @@ fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Te
 fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
     let settings = &network.recipe.loss;
     let (pass, images) = (Pass::train(), Images { coarse: &inputs.images, source: inputs.source() });
-    let output = match stage {
-        Stage::Coarse => network.model.forward(&images, &pass, None)?,
-        Stage::Fine => network.model.forward(&images, &pass, Some(&network.fine_pass(pass)))?,
-    };
+    let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
+    let output = network.model.forward(&images, &pass, fine_pass.as_ref())?;
 
     let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
     if let Some(fine) = &output.fine {
@@ -68,11 +66,17 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
     if let (Some(attention), true) = (&output.coarse.attention, settings.diversity_weight > 0.0) {
         add(attention_diversity(attention)?, settings.diversity_weight)?;
     }
-    let parts = output.coarse.parts.filter(|_| network.center.is_some());
+    with_centers(network, inputs, loss, output.coarse)
+}
+
+/// Adds the centre loss of the first look, where the network has centres.
+fn with_centers(network: &Network, inputs: &Inputs, mut loss: Tensor, look: Look) -> Result<Objective> {
+    let parts = look.parts.filter(|_| network.center.is_some());
     if let (Some(center), Some(parts)) = (&network.center, &parts) {
-        add(center.loss(parts, &inputs.labels)?, network.center_weight())?;
+        let weight = network.recipe.loss.center_weight;
+        loss = (loss + center.loss(parts, &inputs.labels)?.affine(weight, 0.0)?)?;
     }
-    Ok(Objective { loss, logits: output.coarse.logits.detach(), parts: parts.map(|p| p.detach()) })
+    Ok(Objective { loss, logits: look.logits.detach(), parts: parts.map(|p| p.detach()) })
 }
 
 /// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre
@@ -100,11 +104,7 @@ fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Ob
         loss = (loss + cross_entropy(&network.model.look(&picture, &pass)?.logits)?)?;
     }
     loss = loss.affine(1.0 / 3.0, 0.0)?;
-    let parts = raw.parts.filter(|_| network.center.is_some());
-    if let (Some(center), Some(parts)) = (&network.center, &parts) {
-        loss = (loss + center.loss(parts, &inputs.labels)?.affine(network.center_weight(), 0.0)?)?;
-    }
-    Ok(Objective { loss, logits: raw.logits.detach(), parts: parts.map(|p| p.detach()) })
+    with_centers(network, inputs, loss, raw)
 }
 
 /// Keyed by seed, purpose and batch, so that a resumed run draws what the uninterrupted one did.
