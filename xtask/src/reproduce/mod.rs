@@ -5,6 +5,7 @@ mod cost;
 mod figure;
 mod page;
 mod record;
+mod resolved;
 mod rows;
 mod scale;
 mod summary;
@@ -102,6 +103,7 @@ impl Set {
         let (kind, title) = without_path(spec);
         let file = args.scale.recipe_file(root, kind);
         let recipe = Recipe::read(&file)?;
+        let resolved = resolved::resolve(root, &recipe.text)?;
         let weights = if kind == "synthetic" { None } else { Some(weights(args)?) };
         let folder = args.output.join(file_name(&title));
         let mut runs = Vec::new();
@@ -120,6 +122,7 @@ impl Set {
                         weights: weights.clone(),
                         device: args.device.clone(),
                         asked: Asked { recipe: recipe.text.clone(), settings: row.settings(&recipe) },
+                        resolved: resolved.clone(),
                         record: folder.join("runs").join(format!("{name}.json")),
                         work: folder.join("unfinished").join(name),
                     });

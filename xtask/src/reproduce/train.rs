@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::record::{Asked, Made, Record};
+use super::resolved::difference;
 use crate::process::{self, json};
 
 /// A run that the table needs.
@@ -30,6 +31,8 @@ pub struct Run {
     pub device: String,
     /// Recipe and settings.
     pub asked: Asked,
+    /// The recipe with its defaults, before the row's settings.
+    pub resolved: Map<String, Value>,
     /// Where its record lies.
     pub record: PathBuf,
     /// Its folder while it isn't done.
@@ -40,7 +43,7 @@ impl Run {
     /// The record of an earlier call, if the run is done.
     ///
     /// # Errors
-    /// If the record is of a run with other settings.
+    /// If the record is of a run with other settings, or a default has changed since.
     pub fn done(&self) -> Result<Option<Record>> {
         let Some(record) = Record::read(&self.record)? else { return Ok(None) };
         ensure!(
@@ -48,6 +51,14 @@ impl Run {
             "{} was made with another recipe or other settings; remove it, or give another --output",
             self.record.display()
         );
+        let settings = self.asked.settings.iter().filter_map(|setting| Some(setting.split_once('=')?.0));
+        let own: Vec<&str> = settings.chain(["seed"]).collect();
+        if let Some(field) = difference(&record.config, &self.resolved, &own) {
+            bail!(
+                "{} was made with another `{field}`, whose default has changed since; remove it, or give another --output",
+                self.record.display()
+            );
+        }
         Ok(Some(record))
     }
 
