@@ -62,7 +62,7 @@ impl Scale {
                 )?;
                 let folder = folder.display();
                 Ok(vec![
-                    "synthetic".to_owned(),
+                    "synthetic?size=2400".to_owned(),
                     format!("cub2010:{folder}/cub200_2010?classes=30"),
                     format!("cars:{folder}/stanford_cars?classes=30"),
                     format!("cub2010:{folder}/cub200_2010?classes=100"),
