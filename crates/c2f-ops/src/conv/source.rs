@@ -70,11 +70,12 @@ impl<T: Float> Reading<T> {
         );
     }
 
-    /// Whether the gradient passes at x.
+    /// Whether the gradient passes at x. Both comparisons are made always: a branch between them would keep the loop
+    /// around it from being vectorised where the processor has no masked loads, at a third of its speed or less.
     #[inline(always)]
     pub fn passes(&self, x: T, scale: T, shift: T) -> bool {
         let y = x * scale + shift;
-        y > self.low && y < self.high
+        (y > self.low) & (y < self.high)
     }
 }
 
