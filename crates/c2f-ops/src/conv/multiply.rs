@@ -214,7 +214,9 @@ impl<T: Float> WithSimd for MultiplyTransposed<'_, T> {
                 (4, 3) => self.panel::<S, 8, 3>(simd, part.start, sums),
                 (4, 4) => self.panel::<S, 6, 4>(simd, part.start, sums),
                 (_, 2) => self.panel::<S, 6, 2>(simd, part.start, sums),
-                _ => self.panel::<S, 4, 3>(simd, part.start, sums),
+                // Four would be 12 sums, and the compiler spreads the next value before it has done with the last: one
+                // more register than AVX2 has, and a sum in memory.
+                _ => self.panel::<S, 3, 3>(simd, part.start, sums),
             }
             packed = part.end;
             sums += depth * width;
