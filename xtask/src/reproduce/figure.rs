@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_run_is_a_dot_inside_of_the_picture() {
-        let records = [record("attention", 1, None, "1100", 9.0), record("attention", 2, None, "1111", 9.0)];
+        let records = [record("attention", 1, None, "1100"), record("attention", 2, None, "1111")];
         let summary = Summary::new("synthetic", &["attention"], &records, &BTreeMap::new());
         let svg = figure(&summary, &records);
         assert_eq!(svg.matches("<circle").count(), 2);

@@ -25,8 +25,20 @@ pub fn page(summary: &Summary, figure: &str) -> String {
             points(smallest.1)
         );
     }
-    let _ = write!(text, "## Cost\n\n{}\n", costs(&summary.rows));
-    let _ = write!(text, "## What the looks see, and how sure they are\n\n{}", measures(&summary.rows));
+    let _ = write!(
+        text,
+        "## Cost\n\nSpeeds were measured in turn, on noise, after the runs. The training time is that of all epochs at that speed, over `attention`'s.\n\n{}\n",
+        costs(&summary.rows)
+    );
+    let _ = write!(text, "## What the looks see, and how sure they are\n\n{}\n", measures(&summary.rows));
+    text.push_str("## Runs\n\n");
+    for (made, runs) in &summary.made {
+        let _ = writeln!(
+            text,
+            "- {runs} on {}, commit {}, {} ({} threads)",
+            made.date, made.commit, made.machine, made.threads
+        );
+    }
     text
 }
 
@@ -137,12 +149,13 @@ mod tests {
 
     #[test]
     fn a_page_has_every_row_with_its_differences() {
-        let records = [record("attention", 1, None, "1100", 20.0), record("coarse2fine", 1, None, "1110", 10.0)];
+        let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110")];
         let summary = Summary::new("synthetic", &["attention", "coarse2fine"], &records, &BTreeMap::new());
         let page = page(&summary, "figure.svg");
         assert!(page.starts_with("# synthetic\n") && page.contains("4 test pictures"), "{page}");
         assert!(page.contains("+25.0 (") && page.contains("+50.0 %"), "{page}");
         assert!(page.contains("| attention in box | 0.500 | 0.500 |"), "{page}");
         assert!(!page.contains("parts"), "what nobody measured has no line: {page}");
+        assert!(page.ends_with("- 2 on d, commit c, m (2 threads)\n"), "{page}");
     }
 }

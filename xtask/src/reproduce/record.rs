@@ -42,12 +42,12 @@ pub struct Asked {
 }
 
 /// Where a run was made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Made {
-    /// The commit of the sources, with `+` where they had been changed since.
-    pub commit: String,
     /// The day, in UTC.
     pub date: String,
+    /// The commit of the sources, with `+` where they had been changed since.
+    pub commit: String,
     /// The processor.
     pub machine: String,
     /// Its number of threads.
@@ -81,14 +81,12 @@ impl Record {
         rest.iter().try_fold(self.test.get(*first)?, |value, key| value.get(key))?.as_f64()
     }
 
-    /// Training pictures per second of each epoch.
-    pub fn images_per_s(&self) -> impl Iterator<Item = f64> {
-        self.epochs.iter().filter_map(|epoch| epoch.get("images_per_s")?.as_f64())
-    }
-
-    /// How long its training took, in seconds for each picture of the training set.
-    pub fn seconds_per_picture(&self) -> f64 {
-        self.images_per_s().map(|speed| 1.0 / speed).sum()
+    /// The number of epochs before the last stage, which are of one look, and in it.
+    pub fn epochs_by_stage(&self) -> (usize, usize) {
+        let stage = |epoch: &Map<String, Value>| epoch.get("stage").cloned();
+        let last = self.epochs.last().and_then(stage);
+        let before = self.epochs.iter().filter(|epoch| stage(epoch) != last).count();
+        (before, self.epochs.len() - before)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::compare::{self, mean, variance};
 use super::cost::Cost;
-use super::record::Record;
+use super::record::{Made, Record};
 
 /// The rows that all others are compared with.
 pub const REFERENCES: [&str; 3] = ["attention", "ws-dan", "coarse2fine-orthogonal"];
@@ -20,6 +20,8 @@ pub struct Summary {
     pub pictures: usize,
     /// The rows, in the order in which they were asked for.
     pub rows: Vec<RowSummary>,
+    /// Where and when the runs were made, and how many there.
+    pub made: Vec<(Made, usize)>,
 }
 
 /// What the runs of one row say together. Accuracies are shares in 0..1.
@@ -43,7 +45,8 @@ pub struct RowSummary {
     pub parameters: Option<f64>,
     /// Measured speed; see [`Cost`].
     pub cost: Option<Cost>,
-    /// Time of the whole training, over that of the row `attention`.
+    /// Time of the whole training without its evaluations, over that of the row `attention`: the epochs that were run, at
+    /// the measured speeds. What the runs themselves took depends on what else ran beside each of them.
     pub training_time: Option<f64>,
     /// Means over the runs of what `eval --full` measures, by its name.
     pub measures: BTreeMap<&'static str, f64>,
@@ -95,7 +98,8 @@ impl Summary {
     /// Summarises records of one data set. `rows` says in which order.
     pub fn new(data: &str, rows: &[&str], records: &[Record], costs: &BTreeMap<String, Cost>) -> Self {
         let of = |row: &str| Runs::new(records.iter().filter(|record| record.row == row));
-        let base_time = of("attention").seconds_per_picture();
+        let time = |row: &str| of(row).training_time(costs.get(row)?, costs.get("attention")?);
+        let base_time = time("attention");
         let summaries = rows.iter().filter_map(|&row| {
             let runs = of(row);
             if runs.by_seed.is_empty() {
@@ -104,7 +108,6 @@ impl Summary {
             let against = REFERENCES.iter().filter(|&&reference| reference != row);
             let against = against.filter_map(|&reference| Some((reference.to_owned(), runs.against(&of(reference))?)));
             let measures = MEASURES.iter().filter_map(|&(name, keys)| Some((name, runs.mean_of(keys)?)));
-            let time = runs.seconds_per_picture().zip(base_time);
             Some(RowSummary {
                 row: row.to_owned(),
                 seeds: runs.by_seed.keys().copied().collect(),
@@ -115,13 +118,17 @@ impl Summary {
                 against: against.collect(),
                 parameters: runs.mean_of(&["parameters"]),
                 cost: costs.get(row).copied(),
-                training_time: time.map(|(time, base)| time / base),
+                training_time: time(row).zip(base_time).map(|(time, base)| time / base),
                 measures: measures.collect(),
             })
         });
         let rows: Vec<RowSummary> = summaries.collect();
         let pictures = rows.first().map_or(0, |row| of(&row.row).pictures());
-        Self { data: data.to_owned(), pictures, rows }
+        let mut made: BTreeMap<Made, usize> = BTreeMap::new();
+        for record in records {
+            *made.entry(record.made.clone()).or_default() += 1;
+        }
+        Self { data: data.to_owned(), pictures, rows, made: made.into_iter().collect() }
     }
 }
 
@@ -165,9 +172,11 @@ impl<'a> Runs<'a> {
         Some(self.spread(keys)?.mean)
     }
 
-    fn seconds_per_picture(&self) -> Option<f64> {
-        let all: Vec<f64> = self.by_seed.values().flatten().map(|record| record.seconds_per_picture()).collect();
-        (!all.is_empty()).then(|| mean(all.into_iter()))
+    /// Seconds for each picture of the training set. Before the last stage, whose speed is `own`, a network trains as
+    /// `one_look` does.
+    fn training_time(&self, own: &Cost, one_look: &Cost) -> Option<f64> {
+        let (before, last) = self.by_seed.values().flatten().next()?.epochs_by_stage();
+        Some(before as f64 / one_look.train_images_per_s + last as f64 / own.train_images_per_s)
     }
 
     fn pictures(&self) -> usize {
@@ -198,14 +207,14 @@ impl<'a> Runs<'a> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::reproduce::record::{Asked, Made};
+    use crate::reproduce::record::Asked;
 
     /// A record of a run that was right where `correct` says so.
-    pub fn record(row: &str, seed: u64, fold: Option<&str>, correct: &str, images_per_s: f64) -> Record {
+    pub fn record(row: &str, seed: u64, fold: Option<&str>, correct: &str) -> Record {
         let right = correct.matches('1').count() as f64 / correct.len() as f64;
         let test = serde_json::json!({ "top1": right, "top5": 1.0, "top1_coarse": right, "top1_fine": null,
             "localisation": { "attention": { "box_mass": 0.5 } } });
-        let epoch = serde_json::json!({ "epoch": 1, "images_per_s": images_per_s });
+        let epoch = serde_json::json!({ "epoch": 1, "stage": "coarse" });
         Record {
             data: "synthetic".to_owned(),
             row: row.to_owned(),
@@ -223,9 +232,9 @@ pub mod tests {
     #[test]
     fn rows_are_compared_by_the_seeds_that_both_have() {
         let records = [
-            record("attention", 1, None, "1100", 20.0),
-            record("attention", 2, None, "1000", 20.0),
-            record("coarse2fine", 1, None, "1110", 10.0),
+            record("attention", 1, None, "1100"),
+            record("attention", 2, None, "1000"),
+            record("coarse2fine", 1, None, "1110"),
         ];
         let summary = Summary::new("synthetic", &["attention", "ws-dan", "coarse2fine"], &records, &BTreeMap::new());
         assert_eq!(summary.pictures, 4);
@@ -236,17 +245,40 @@ pub mod tests {
         assert_eq!(ours.top1.sd, None);
         let comparison = ours.against["attention"];
         assert_eq!((comparison.difference, comparison.error_reduction), (0.25, 0.5));
-        assert_eq!((attention.training_time, ours.training_time), (Some(1.0), Some(2.0)));
+        assert_eq!((attention.training_time, ours.training_time), (None, None));
         assert_eq!(ours.measures["attention in box"], 0.5);
         assert!(ours.top1_fine.is_none() && ours.parameters.is_none());
     }
 
     #[test]
+    fn training_takes_its_epochs_at_the_measured_speeds() {
+        let cost = |speed| Cost { train_images_per_s: speed, infer_images_per_s: 100.0, train_peak_mb: None };
+        let costs = [("attention", cost(20.0)), ("coarse2fine", cost(5.0)), ("attention-as-long", cost(20.0))];
+        let costs = costs.map(|(row, cost)| (row.to_owned(), cost)).into();
+        let rows = ["attention", "coarse2fine", "attention-as-long", "ws-dan"];
+        let record = |row, stages: &[&str]| {
+            let epoch = |stage: &&str| serde_json::json!({ "stage": stage }).as_object().unwrap().clone();
+            Record { epochs: stages.iter().map(epoch).collect(), ..record(row, 1, None, "10") }
+        };
+        let records = [
+            record("attention", &["coarse"; 3]),
+            record("coarse2fine", &["coarse", "fine", "fine"]),
+            record("attention-as-long", &["coarse"; 5]),
+            record("ws-dan", &["fine"; 3]),
+        ];
+        let summary = Summary::new("synthetic", &rows, &records, &costs);
+        let times: Vec<Option<f64>> = summary.rows.iter().map(|row| row.training_time).collect();
+        let expected = [1.0, (0.05 + 2.0 * 0.2) / 0.15, 5.0 / 3.0];
+        assert!(times.iter().zip(expected).all(|(time, wanted)| (time.unwrap() - wanted).abs() < 1e-12), "{times:?}");
+        assert_eq!(times[3], None, "its speed wasn't measured");
+    }
+
+    #[test]
     fn folds_make_one_test_set() {
         let records = [
-            record("attention", 1, Some("1/2"), "110", 20.0),
-            record("attention", 1, Some("2/2"), "0", 20.0),
-            record("attention", 2, Some("1/2"), "111", 20.0),
+            record("attention", 1, Some("1/2"), "110"),
+            record("attention", 1, Some("2/2"), "0"),
+            record("attention", 2, Some("1/2"), "111"),
         ];
         let summary = Summary::new("synthetic", &["attention"], &records, &BTreeMap::new());
         assert_eq!((summary.pictures, summary.rows[0].seeds.as_slice()), (4, &[1_u64][..]));
