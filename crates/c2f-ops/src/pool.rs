@@ -190,7 +190,7 @@ impl Windows {
                                 }
                                 for ((y, winner), &x) in y.iter_mut().zip(&mut *winners).zip(x) {
                                     // The second comparison is true for NaN only, which wins as in PyTorch.
-                                    let wins = x > *y || x != x;
+                                    let wins = (x > *y) | (x != x);
                                     *y = if wins { x } else { *y };
                                     *winner = if wins { place } else { *winner };
                                 }
