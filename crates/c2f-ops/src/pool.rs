@@ -161,7 +161,7 @@ impl Windows {
 
     /// (B, H, W, C) -> (B, OH, OW, C), and which place of its window each value is from, in reading order. One task makes
     /// one row of the output.
-    #[allow(clippy::eq_op, reason = "a test for NaN that vectorises")]
+    #[allow(clippy::eq_op, clippy::needless_bitwise_bool, reason = "a test for NaN that vectorises")]
     pub fn forward<T: Float>(&self, x: &Source<T>, channels: usize) -> (Vec<T>, Vec<u16>) {
         let (h, w, oh, ow) = (self.rows.size, self.columns.size, self.rows.outputs, self.columns.outputs);
         let batch = x.len() / (h * w * channels).max(1);

@@ -70,9 +70,9 @@ impl<T: Float> Reading<T> {
         );
     }
 
-    /// Whether the gradient passes at x. Both comparisons are made always: a branch between them would keep the loop
-    /// around it from being vectorised where the processor has no masked loads, at a third of its speed or less.
+    /// Whether the gradient passes at x.
     #[inline(always)]
+    #[allow(clippy::needless_bitwise_bool, reason = "a branch would keep AVX2 from vectorising the loop around it")]
     pub fn passes(&self, x: T, scale: T, shift: T) -> bool {
         let y = x * scale + shift;
         (y > self.low) & (y < self.high)
