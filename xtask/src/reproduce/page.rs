@@ -39,6 +39,15 @@ pub fn page(summary: &Summary, figure: &str) -> String {
             made.date, made.commit, made.machine, made.threads
         );
     }
+    for row in &summary.rows {
+        if let Some(other) = &row.same_as {
+            let _ = writeln!(
+                text,
+                "- `{}` trains the same network in the same way as `{other}`, and has its runs",
+                row.row
+            );
+        }
+    }
     text
 }
 

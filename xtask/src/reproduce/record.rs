@@ -16,6 +16,9 @@ pub struct Record {
     pub row: String,
     /// The run's seed.
     pub seed: u64,
+    /// The row whose run this is, where that trains the same network in the same way: it wasn't run a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// Which fold of how many was the test set, as `1/5`; none with the data set's own split.
     pub fold: Option<String>,
     /// What the run was asked for. A run that was asked for something else is another run.

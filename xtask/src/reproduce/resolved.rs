@@ -17,6 +17,20 @@ pub fn resolve(root: &Path, text: &str) -> Result<Map<String, Value>> {
     Ok(resolved)
 }
 
+/// A recipe with `settings`, each as `--set` takes it: `key=value`, where a value that isn't TOML is a string.
+///
+/// # Errors
+/// If a setting has no value, or its key isn't one.
+pub fn with_settings(recipe: &Map<String, Value>, settings: &[String]) -> Result<Map<String, Value>> {
+    let mut changed = recipe.clone();
+    for setting in settings {
+        let (key, value) = setting.split_once('=').with_context(|| format!("`{setting}` isn't KEY=VALUE"))?;
+        let table = toml::from_str(setting).or_else(|_| toml::from_str(&format!("{key} = '{value}'")));
+        merge(&mut changed, table.with_context(|| setting.clone())?);
+    }
+    Ok(changed)
+}
+
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -74,6 +88,15 @@ mod tests {
         let resolved = resolve(&root, "epochs = 3\n[optimizer]\nlr = 0.5").unwrap();
         assert_eq!((&resolved["epochs"], &resolved["optimizer"]["lr"]), (&Value::from(3), &Value::from(0.5)));
         assert!(resolved["optimizer"]["momentum"].is_number() && resolved["ws_dan"].is_object());
+    }
+
+    #[test]
+    fn settings_change_a_recipe() {
+        let recipe = table("epochs = 3\nmethod = 'baseline'\n[inverse]\nmode = 'zoom'\narea_target = 0.4");
+        let settings = ["method=attention", "inverse.area_target=0.6", "epochs=6"].map(str::to_owned);
+        let changed = with_settings(&recipe, &settings).unwrap();
+        assert_eq!(changed, table("epochs = 6\nmethod = 'attention'\n[inverse]\nmode = 'zoom'\narea_target = 0.6"));
+        assert!(with_settings(&recipe, &["epochs".to_owned()]).unwrap_err().to_string().contains("`epochs`"));
     }
 
     #[test]

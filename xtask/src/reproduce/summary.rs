@@ -29,6 +29,8 @@ pub struct Summary {
 pub struct RowSummary {
     /// The row's name.
     pub row: String,
+    /// The row whose runs these are, where both train the same network in the same way.
+    pub same_as: Option<String>,
     /// The seeds that have run, on every fold.
     pub seeds: Vec<u64>,
     /// Accuracy of the combined prediction.
@@ -105,11 +107,16 @@ impl Summary {
             if runs.by_seed.is_empty() {
                 return None;
             }
-            let against = REFERENCES.iter().filter(|&&reference| reference != row);
+            let same_as = runs.same_as();
+            let other = |reference: &str| {
+                reference != row && same_as != Some(reference) && of(reference).same_as() != Some(row)
+            };
+            let against = REFERENCES.iter().filter(|&&reference| other(reference));
             let against = against.filter_map(|&reference| Some((reference.to_owned(), runs.against(&of(reference))?)));
             let measures = MEASURES.iter().filter_map(|&(name, keys)| Some((name, runs.mean_of(keys)?)));
             Some(RowSummary {
                 row: row.to_owned(),
+                same_as: same_as.map(str::to_owned),
                 seeds: runs.by_seed.keys().copied().collect(),
                 top1: runs.spread(&["top1"])?,
                 top1_coarse: runs.spread(&["top1_coarse"]),
@@ -125,7 +132,9 @@ impl Summary {
         let rows: Vec<RowSummary> = summaries.collect();
         let pictures = rows.first().map_or(0, |row| of(&row.row).pictures());
         let mut made: BTreeMap<Made, usize> = BTreeMap::new();
-        for record in records {
+        // The run of a row that isn't shown counts where it is shown.
+        let shown = |other: &String| rows.iter().any(|row| row.row == *other);
+        for record in records.iter().filter(|record| !record.same_as.as_ref().is_some_and(shown)) {
             *made.entry(record.made.clone()).or_default() += 1;
         }
         Self { data: data.to_owned(), pictures, rows, made: made.into_iter().collect() }
@@ -151,6 +160,10 @@ impl<'a> Runs<'a> {
             runs.sort_by(|a, b| a.fold.cmp(&b.fold));
         }
         Self { by_seed }
+    }
+
+    fn same_as(&self) -> Option<&'a str> {
+        self.by_seed.values().flatten().find_map(|record| record.same_as.as_deref())
     }
 
     /// For each seed the mean over its folds, weighted by their pictures.
@@ -219,6 +232,7 @@ pub mod tests {
             data: "synthetic".to_owned(),
             row: row.to_owned(),
             seed,
+            same_as: None,
             fold: fold.map(str::to_owned),
             asked: Asked { recipe: String::new(), settings: Vec::new() },
             made: Made { commit: "c".to_owned(), date: "d".to_owned(), machine: "m".to_owned(), threads: 2 },
@@ -227,6 +241,19 @@ pub mod tests {
             test: test.as_object().unwrap().clone(),
             correct: correct.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_row_that_is_another_one_is_not_compared_with_it() {
+        let same = Record { same_as: Some("attention".to_owned()), ..record("one-look-100", 1, None, "1100") };
+        let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110"), same];
+        let rows = ["attention", "coarse2fine", "one-look-100"];
+        let summary = Summary::new("synthetic", &rows, &records, &BTreeMap::new());
+        assert_eq!(summary.rows[2].same_as.as_deref(), Some("attention"));
+        assert!(summary.rows[2].against.is_empty() && !summary.rows[1].against.is_empty());
+        assert_eq!(summary.made[0].1, 2, "its run is counted once");
+        let alone = Summary::new("synthetic", &rows[1..], &records[1..], &BTreeMap::new());
+        assert_eq!(alone.made[0].1, 2, "its run is counted where the other row isn't shown");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::record::{Asked, Made, Record};
-use super::resolved::difference;
+use super::resolved::{difference, with_settings};
 use crate::process::{self, json};
 
 /// A run that the table needs.
@@ -62,6 +62,28 @@ impl Run {
         Ok(Some(record))
     }
 
+    /// The finished run of another row that trains the same network in the same way, as a record of this row.
+    ///
+    /// # Errors
+    /// If a record beside this run's can't be read.
+    pub fn twin(&self) -> Result<Option<Record>> {
+        let wanted = with_settings(&self.resolved, &self.asked.settings)?;
+        let folder = self.record.parent().context("a record without a folder")?;
+        let files = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        for file in files {
+            let Some(record) = Record::read(&file)? else { continue };
+            let same_data = (record.seed, &record.fold) == (self.seed, &self.fold) && record.same_as.is_none();
+            if same_data && difference(&record.config, &wanted, &["seed"]).is_none() {
+                let same_as = Some(record.row);
+                return Ok(Some(Record { row: self.row.clone(), same_as, asked: self.asked.clone(), ..record }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Trains, going on where an earlier call was stopped, evaluates the last epoch, and writes the record.
     ///
     /// # Errors
@@ -92,6 +114,7 @@ impl Run {
             data: self.data.clone(),
             row: self.row.clone(),
             seed: self.seed,
+            same_as: None,
             fold: self.fold.clone(),
             asked: self.asked.clone(),
             made: made.clone(),
