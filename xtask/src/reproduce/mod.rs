@@ -108,7 +108,8 @@ impl Set {
         let file = args.scale.recipe_file(root, kind);
         let recipe = Recipe::read(&file)?;
         let resolved = resolved::resolve(root, &recipe.text)?;
-        let weights = if kind == "synthetic" { None } else { Some(weights(args)?) };
+        let trains = kind != "synthetic" && !args.tables_only;
+        let weights = trains.then(|| weights(args)).transpose()?;
         let folder = args.output.join(file_name(&title));
         let mut runs = Vec::new();
         for seed in 1..=args.seeds.unwrap_or(args.scale.seeds()) {

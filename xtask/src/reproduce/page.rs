@@ -31,6 +31,13 @@ pub fn page(summary: &Summary, figure: &str) -> String {
         costs(&summary.rows)
     );
     let _ = write!(text, "## What the looks see, and how sure they are\n\n{}\n", measures(&summary.rows));
+    if summary.rows.iter().any(|row| row.attention_cosine.is_some()) {
+        let _ = write!(
+            text,
+            "## How alike the attention maps are, over training\n\nMean pairwise cosine of the maps of a test picture's first look, when so much of the epochs was done.\n\n{}\n",
+            cosines(&summary.rows)
+        );
+    }
     text.push_str("## Runs\n\n");
     for (made, runs) in &summary.made {
         let _ = writeln!(
@@ -106,6 +113,17 @@ fn costs(rows: &[RowSummary]) -> Table {
     table
 }
 
+fn cosines(rows: &[RowSummary]) -> Table {
+    let mut table = Table::new(&["row", "first epoch", "1/4", "1/2", "3/4", "all"]);
+    for row in rows {
+        if let Some(values) = row.attention_cosine {
+            let [first, quarter, half, most, all] = values.map(|value| format!("{value:.2}"));
+            table.push([format!("`{}`", row.row), first, quarter, half, most, all]);
+        }
+    }
+    table
+}
+
 /// A column for each row and a line for each measure: there are more measures than rows.
 fn measures(rows: &[RowSummary]) -> String {
     let mut text = String::from("| measure |");
@@ -165,6 +183,7 @@ mod tests {
         assert!(page.contains("+25.0 (") && page.contains("+50.0 %"), "{page}");
         assert!(page.contains("| attention in box | 0.500 | 0.500 |"), "{page}");
         assert!(!page.contains("parts"), "what nobody measured has no line: {page}");
+        assert!(!page.contains("over training"), "a run without maps: {page}");
         assert!(page.ends_with("- 2 on d, commit c, m (2 threads)\n"), "{page}");
     }
 }

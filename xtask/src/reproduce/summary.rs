@@ -52,6 +52,9 @@ pub struct RowSummary {
     pub training_time: Option<f64>,
     /// Means over the runs of what `eval --full` measures, by its name.
     pub measures: BTreeMap<&'static str, f64>,
+    /// Mean pairwise cosine of a test picture's attention maps when the first epoch and each quarter of the training was
+    /// done: means over the runs. None without such maps.
+    pub attention_cosine: Option<[f64; 5]>,
 }
 
 /// A mean over seeds and its standard deviation.
@@ -127,6 +130,7 @@ impl Summary {
                 cost: costs.get(row).copied(),
                 training_time: time(row).zip(base_time).map(|(time, base)| time / base),
                 measures: measures.collect(),
+                attention_cosine: runs.over_training("val_attention_cosine"),
             })
         });
         let rows: Vec<RowSummary> = summaries.collect();
@@ -185,6 +189,19 @@ impl<'a> Runs<'a> {
         Some(self.spread(keys)?.mean)
     }
 
+    /// A number of each epoch's line, after the first epoch and after each quarter of them.
+    fn over_training(&self, key: &str) -> Option<[f64; 5]> {
+        let mut sums = [0.0; 5];
+        let runs: Vec<&Record> = self.by_seed.values().flatten().copied().collect();
+        for run in &runs {
+            for (quarter, sum) in sums.iter_mut().enumerate() {
+                let done = (run.epochs.len() * quarter).div_ceil(4).max(1);
+                *sum += run.epochs.get(done - 1)?.get(key)?.as_f64()?;
+            }
+        }
+        (!runs.is_empty()).then(|| sums.map(|sum| sum / runs.len() as f64))
+    }
+
     /// Seconds for each picture of the training set. Before the last stage, whose speed is `own`, a network trains as
     /// `one_look` does.
     fn training_time(&self, own: &Cost, one_look: &Cost) -> Option<f64> {
@@ -241,6 +258,20 @@ pub mod tests {
             test: test.as_object().unwrap().clone(),
             correct: correct.to_owned(),
         }
+    }
+
+    #[test]
+    fn numbers_of_epochs_are_taken_at_quarters_of_the_training() {
+        let with = |epochs: usize, seed| {
+            let line = |epoch| serde_json::json!({ "stage": "coarse", "cosine": epoch }).as_object().unwrap().clone();
+            Record { epochs: (1..=epochs).map(line).collect(), ..record("attention", seed, None, "10") }
+        };
+        let records = [with(8, 1), with(1, 2)];
+        let eight = Runs::new(records[..1].iter());
+        assert_eq!(eight.over_training("cosine"), Some([1.0, 2.0, 4.0, 6.0, 8.0]));
+        assert_eq!(eight.over_training("another"), None);
+        assert_eq!(Runs::new(records.iter()).over_training("cosine"), Some([1.0, 1.5, 2.5, 3.5, 4.5]));
+        assert_eq!(Runs::new([].iter()).over_training("cosine"), None);
     }
 
     #[test]
