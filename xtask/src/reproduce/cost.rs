@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::record::write_whole;
+use super::record::{Made, write_whole};
 use super::train::Run;
 use crate::process::json;
 use crate::table::median;
@@ -16,6 +16,15 @@ use crate::table::median;
 const ROUNDS: usize = 3;
 /// Steps of a measurement, after two of warm-up.
 const STEPS: usize = 4;
+
+/// What each row costs.
+#[derive(Serialize, Deserialize)]
+pub struct Costs {
+    /// Where and when all of it was measured.
+    pub made: Made,
+    /// By the row's name.
+    pub rows: BTreeMap<String, Cost>,
+}
 
 /// Speed in the method's last stage, on noise, so that no reading of pictures takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,19 +43,37 @@ struct Speed {
     peak_rss_mb: Option<f64>,
 }
 
-/// The cost of each row, from the file of an earlier call or measured and written there.
-///
-/// # Errors
-/// If the program fails or the file can't be read or written.
-pub fn costs(path: &Path, program: &Path, runs: &[&Run]) -> Result<BTreeMap<String, Cost>> {
-    let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
-    if path.exists() {
+impl Costs {
+    /// The costs in a file of an earlier call; none where there is no file.
+    ///
+    /// # Errors
+    /// If it doesn't hold costs.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        costs = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
     }
-    if runs.iter().all(|run| costs.contains_key(&run.row)) {
-        return Ok(costs);
+
+    /// Measures the rows of `runs` and writes the file whole, unless it has all of them: speeds of different days
+    /// can't be compared.
+    ///
+    /// # Errors
+    /// If the program fails or the file can't be read or written.
+    pub fn measured(path: &Path, program: &Path, made: &Made, runs: &[&Run]) -> Result<Self> {
+        if let Some(costs) = Self::read(path)?
+            && runs.iter().all(|run| costs.rows.contains_key(&run.row))
+        {
+            return Ok(costs);
+        }
+        let costs = Self { made: made.clone(), rows: measure_in_turn(program, runs)? };
+        write_whole(path, &serde_json::to_string_pretty(&costs)?)?;
+        Ok(costs)
     }
+}
+
+fn measure_in_turn(program: &Path, runs: &[&Run]) -> Result<BTreeMap<String, Cost>> {
     let mut train: BTreeMap<&str, Vec<Speed>> = BTreeMap::new();
     let mut infer: BTreeMap<&str, Vec<Speed>> = BTreeMap::new();
     for round in 1..=ROUNDS {
@@ -57,21 +84,17 @@ pub fn costs(path: &Path, program: &Path, runs: &[&Run]) -> Result<BTreeMap<Stri
             }
         }
     }
-    costs = runs
-        .iter()
-        .map(|run| {
-            let speed = |speeds: &[Speed]| median(speeds.iter().map(|speed| speed.images_per_s).collect());
-            let (train, infer) = (&train[run.row.as_str()], &infer[run.row.as_str()]);
-            let cost = Cost {
-                train_images_per_s: speed(train),
-                infer_images_per_s: speed(infer),
-                train_peak_mb: train.iter().filter_map(|speed| speed.peak_rss_mb).reduce(f64::max),
-            };
-            (run.row.clone(), cost)
-        })
-        .collect();
-    write_whole(path, &serde_json::to_string_pretty(&costs)?)?;
-    Ok(costs)
+    let costs = runs.iter().map(|run| {
+        let speed = |speeds: &[Speed]| median(speeds.iter().map(|speed| speed.images_per_s).collect());
+        let (train, infer) = (&train[run.row.as_str()], &infer[run.row.as_str()]);
+        let cost = Cost {
+            train_images_per_s: speed(train),
+            infer_images_per_s: speed(infer),
+            train_peak_mb: train.iter().filter_map(|speed| speed.peak_rss_mb).reduce(f64::max),
+        };
+        (run.row.clone(), cost)
+    });
+    Ok(costs.collect())
 }
 
 fn measure(program: &Path, run: &Run, mode: &str) -> Result<Speed> {

@@ -11,7 +11,6 @@ mod scale;
 mod summary;
 mod train;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +18,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::process;
+use cost::Costs;
 use record::{Asked, Made, Record, write_whole};
 use rows::Row;
 use scale::{Recipe, Scale};
@@ -42,7 +42,7 @@ pub struct Args {
     /// Cross-validate over the whole data set instead of using its split
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(2..))]
     folds: Option<u64>,
-    /// The table's folder; what is there already is not run again
+    /// The table's folder; what is there already is not run again, and is shown, whichever rows are asked for
     #[arg(long, value_name = "DIR", default_value = "runs/table")]
     output: PathBuf,
     /// Pretrained weights for photographs, a file or a name
@@ -68,7 +68,7 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
     } else {
         args.data.clone()
     };
-    let sets = data.iter().map(|spec| Set::new(root, args, &rows, spec)).collect::<Result<Vec<_>>>()?;
+    let sets = data.iter().map(|spec| Set::new(root, args, spec)).collect::<Result<Vec<_>>>()?;
     let program = match &args.program {
         Some(program) => program.clone(),
         None if args.tables_only => root.join("target/release/c2f-train"),
@@ -76,7 +76,7 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
     };
     let made = made(root)?;
     for set in &sets {
-        let missing = if args.tables_only { Vec::new() } else { set.missing()? };
+        let missing = if args.tables_only { Vec::new() } else { set.missing(&rows)? };
         for (index, run) in missing.iter().enumerate() {
             let fold = run.fold.as_ref().map_or(String::new(), |fold| format!(", fold {fold}"));
             let number = index + 1;
@@ -86,24 +86,26 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
             } else {
                 run.run(&program, &made)?;
             }
-            set.write_tables(&program, false)?;
+            set.write_tables(Costs::read(&set.costs())?.as_ref())?;
         }
-        set.write_tables(&program, !args.tables_only)?;
+        let costs = if args.tables_only { Costs::read(&set.costs())? } else { set.measure(&program, &made)? };
+        set.write_tables(costs.as_ref())?;
         println!("{}", set.folder.join("table.md").display());
     }
     Ok(())
 }
 
-/// A data set of the table, and the runs that it needs.
+/// A data set of the table.
 struct Set {
     /// The data set without its path.
     title: String,
     folder: PathBuf,
+    /// The runs of every row, asked for or not: a page shows all that are done.
     runs: Vec<Run>,
 }
 
 impl Set {
-    fn new(root: &Path, args: &Args, rows: &[Row], spec: &str) -> Result<Self> {
+    fn new(root: &Path, args: &Args, spec: &str) -> Result<Self> {
         let (kind, title) = without_path(spec);
         let file = args.scale.recipe_file(root, kind);
         let recipe = Recipe::read(&file)?;
@@ -114,7 +116,7 @@ impl Set {
         let mut runs = Vec::new();
         for seed in 1..=args.seeds.unwrap_or(args.scale.seeds()) {
             for fold in folds(args.folds) {
-                for row in rows {
+                for row in Row::all() {
                     let place = fold.as_ref().map_or(String::new(), |fold| format!("-fold-{}", file_name(fold)));
                     let name = format!("{}-seed-{seed}{place}", row.name);
                     runs.push(Run {
@@ -138,10 +140,15 @@ impl Set {
         Ok(Self { title, folder, runs })
     }
 
-    /// The runs that aren't done.
-    fn missing(&self) -> Result<Vec<&Run>> {
+    /// The file of what the rows cost.
+    fn costs(&self) -> PathBuf {
+        self.folder.join("cost.json")
+    }
+
+    /// The runs of `rows` that aren't done.
+    fn missing(&self, rows: &[Row]) -> Result<Vec<&Run>> {
         let mut missing = Vec::new();
-        for run in &self.runs {
+        for run in self.runs.iter().filter(|run| rows.iter().any(|row| row.name == run.row)) {
             if run.done()?.is_none() {
                 missing.push(run);
             }
@@ -149,29 +156,28 @@ impl Set {
         Ok(missing)
     }
 
-    /// Writes the tables of the runs that are done. `with_costs` measures what the rows cost, if that isn't known yet.
-    fn write_tables(&self, program: &Path, with_costs: bool) -> Result<()> {
+    /// What the rows that have runs cost, measured where that isn't known yet; none where there are no runs.
+    fn measure(&self, program: &Path, made: &Made) -> Result<Option<Costs>> {
+        let mut rows: Vec<&Run> = Vec::new();
+        for run in &self.runs {
+            if rows.iter().all(|row| row.row != run.row) && run.done()?.is_some() {
+                rows.push(run);
+            }
+        }
+        (!rows.is_empty()).then(|| Costs::measured(&self.costs(), program, made, &rows)).transpose()
+    }
+
+    /// Writes the tables of the runs that are done.
+    fn write_tables(&self, costs: Option<&Costs>) -> Result<()> {
         let mut records: Vec<Record> = Vec::new();
         for run in &self.runs {
             records.extend(run.done()?);
         }
-        let mut first: BTreeMap<&str, &Run> = BTreeMap::new();
-        for run in self.runs.iter().filter(|run| records.iter().any(|record| record.row == run.row)) {
-            first.entry(&run.row).or_insert(run);
-        }
-        let file = self.folder.join("cost.json");
-        let measured = if with_costs { first.values().copied().collect() } else { Vec::new() };
-        let costs = cost::costs(&file, program, &measured)?;
-        let mut rows: Vec<&str> = Vec::new();
-        for run in &self.runs {
-            if !rows.contains(&run.row.as_str()) {
-                rows.push(&run.row);
-            }
-        }
-        let summary = Summary::new(&self.title, &rows, &records, &costs);
-        if summary.rows.is_empty() {
+        if records.is_empty() {
             return Ok(());
         }
+        let rows: Vec<&str> = Row::all().map(|row| row.name).collect();
+        let summary = Summary::new(&self.title, &rows, &records, costs);
         write_whole(&self.folder.join("table.json"), &serde_json::to_string_pretty(&summary)?)?;
         write_whole(&self.folder.join("table.md"), &page::page(&summary, "figure.svg"))?;
         write_whole(&self.folder.join("figure.svg"), &figure::figure(&summary, &records))
@@ -277,6 +283,7 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
     run(root, &args("coarse2fine-orthogonal,maps-4"))?;
     let page = fs::read_to_string(folder.join("table.md"))?;
     ensure!(page.contains("as `coarse2fine-orthogonal`, and has its runs"), "`maps-4` was trained:\n{page}");
+    ensure!(page.contains("| `attention` "), "a row that is done isn't shown with others:\n{page}");
     Ok(())
 }
 

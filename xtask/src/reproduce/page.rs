@@ -25,11 +25,14 @@ pub fn page(summary: &Summary, figure: &str) -> String {
             points(smallest.1)
         );
     }
-    let _ = write!(
-        text,
-        "## Cost\n\nSpeeds were measured in turn, on noise, after the runs. The training time is that of all epochs at that speed, over `attention`'s.\n\n{}\n",
-        costs(&summary.rows)
-    );
+    text.push_str("## Cost\n\n");
+    if let Some(made) = &summary.costs_made {
+        let _ = write!(
+            text,
+            "Speeds were measured in turn, on noise, {made}. The training time is that of all epochs at that speed, over `attention`'s.\n\n"
+        );
+    }
+    let _ = writeln!(text, "{}", costs(&summary.rows));
     let _ = write!(text, "## What the looks see, and how sure they are\n\n{}\n", measures(&summary.rows));
     if summary.rows.iter().any(|row| row.attention_cosine.is_some()) {
         let _ = write!(
@@ -40,11 +43,7 @@ pub fn page(summary: &Summary, figure: &str) -> String {
     }
     text.push_str("## Runs\n\n");
     for (made, runs) in &summary.made {
-        let _ = writeln!(
-            text,
-            "- {runs} on {}, commit {}, {} ({} threads)",
-            made.date, made.commit, made.machine, made.threads
-        );
+        let _ = writeln!(text, "- {runs} {made}");
     }
     for row in &summary.rows {
         if let Some(other) = &row.same_as {
@@ -171,19 +170,29 @@ fn interval(comparison: &Comparison) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::summary::tests::record;
+    use super::super::cost::Costs;
+    use super::super::summary::tests::{made, record};
     use super::*;
 
     #[test]
     fn a_page_has_every_row_with_its_differences() {
         let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110")];
-        let summary = Summary::new("synthetic", &["attention", "coarse2fine"], &records, &BTreeMap::new());
-        let page = page(&summary, "figure.svg");
+        let rows = ["attention", "coarse2fine"];
+        let page = page(&Summary::new("synthetic", &rows, &records, None), "figure.svg");
         assert!(page.starts_with("# synthetic\n") && page.contains("4 test pictures"), "{page}");
         assert!(page.contains("+25.0 (") && page.contains("+50.0 %"), "{page}");
         assert!(page.contains("| attention in box | 0.500 | 0.500 |"), "{page}");
         assert!(!page.contains("parts"), "what nobody measured has no line: {page}");
         assert!(!page.contains("over training"), "a run without maps: {page}");
         assert!(page.ends_with("- 2 on d, commit c, m (2 threads)\n"), "{page}");
+        assert!(!page.contains("measured in turn"), "{page}");
+    }
+
+    #[test]
+    fn a_page_says_where_its_speeds_are_from() {
+        let costs = Costs { made: made(), rows: BTreeMap::new() };
+        let records = [record("attention", 1, None, "1100")];
+        let page = page(&Summary::new("synthetic", &["attention"], &records, Some(&costs)), "figure.svg");
+        assert!(page.contains("in turn, on noise, on d, commit c, m (2 threads)."), "{page}");
     }
 }

@@ -57,6 +57,12 @@ pub struct Made {
     pub threads: usize,
 }
 
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "on {}, commit {}, {} ({} threads)", self.date, self.commit, self.machine, self.threads)
+    }
+}
+
 impl Record {
     /// The record in a file; none where there is no file.
     ///

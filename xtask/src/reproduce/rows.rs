@@ -70,20 +70,24 @@ const SIZES: [Row; 4] = [
 const FULL: &str = "coarse2fine-orthogonal";
 
 impl Row {
+    /// Every row, in the order of the tables.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        COMPARISON.iter().chain(&ABLATIONS).chain(&SIZES)
+    }
+
     /// The rows that a comma-separated list names: rows, or the groups `comparison`, `ablations` and `sizes`.
     ///
     /// # Errors
     /// If there is no such row.
     pub fn parse(names: &str) -> Result<Vec<Self>> {
-        let all = || COMPARISON.iter().chain(&ABLATIONS).chain(&SIZES);
-        let known = || all().map(|row| row.name).collect::<Vec<_>>().join(", ");
+        let known = || Self::all().map(|row| row.name).collect::<Vec<_>>().join(", ");
         let mut rows = Vec::new();
         for name in names.split(',') {
             match name {
                 "comparison" => rows.extend(COMPARISON),
                 "ablations" => rows.extend(ABLATIONS),
                 "sizes" => rows.extend(SIZES),
-                _ => rows.push(*all().find(|row| row.name == name).with_context(|| {
+                _ => rows.push(*Self::all().find(|row| row.name == name).with_context(|| {
                     format!(
                         "no row `{name}`; there are the groups comparison, ablations, sizes and the rows {}",
                         known()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::compare::{self, mean, variance};
-use super::cost::Cost;
+use super::cost::{Cost, Costs};
 use super::record::{Made, Record};
 
 /// The rows that all others are compared with.
@@ -18,10 +18,12 @@ pub struct Summary {
     pub data: String,
     /// Its test pictures; with folds, those of all folds.
     pub pictures: usize,
-    /// The rows, in the order in which they were asked for.
+    /// The rows that have runs.
     pub rows: Vec<RowSummary>,
     /// Where and when the runs were made, and how many there.
     pub made: Vec<(Made, usize)>,
+    /// Where and when the costs were measured, if they were.
+    pub costs_made: Option<Made>,
 }
 
 /// What the runs of one row say together. Accuracies are shares in 0..1.
@@ -101,9 +103,10 @@ pub const MEASURES: [(&str, &[&str]); 16] = [
 
 impl Summary {
     /// Summarises records of one data set. `rows` says in which order.
-    pub fn new(data: &str, rows: &[&str], records: &[Record], costs: &BTreeMap<String, Cost>) -> Self {
+    pub fn new(data: &str, rows: &[&str], records: &[Record], costs: Option<&Costs>) -> Self {
         let of = |row: &str| Runs::new(records.iter().filter(|record| record.row == row));
-        let time = |row: &str| of(row).training_time(costs.get(row)?, costs.get("attention")?);
+        let cost = |row: &str| costs?.rows.get(row);
+        let time = |row: &str| of(row).training_time(cost(row)?, cost("attention")?);
         let base_time = time("attention");
         let summaries = rows.iter().filter_map(|&row| {
             let runs = of(row);
@@ -127,7 +130,7 @@ impl Summary {
                 top5: runs.spread(&["top5"])?,
                 against: against.collect(),
                 parameters: runs.mean_of(&["parameters"]),
-                cost: costs.get(row).copied(),
+                cost: cost(row).copied(),
                 training_time: time(row).zip(base_time).map(|(time, base)| time / base),
                 measures: measures.collect(),
                 attention_cosine: runs.over_training("val_attention_cosine"),
@@ -141,7 +144,8 @@ impl Summary {
         for record in records.iter().filter(|record| !record.same_as.as_ref().is_some_and(shown)) {
             *made.entry(record.made.clone()).or_default() += 1;
         }
-        Self { data: data.to_owned(), pictures, rows, made: made.into_iter().collect() }
+        let costs_made = costs.map(|costs| costs.made.clone());
+        Self { data: data.to_owned(), pictures, rows, made: made.into_iter().collect(), costs_made }
     }
 }
 
@@ -239,6 +243,10 @@ pub mod tests {
     use super::*;
     use crate::reproduce::record::Asked;
 
+    pub fn made() -> Made {
+        Made { commit: "c".to_owned(), date: "d".to_owned(), machine: "m".to_owned(), threads: 2 }
+    }
+
     /// A record of a run that was right where `correct` says so.
     pub fn record(row: &str, seed: u64, fold: Option<&str>, correct: &str) -> Record {
         let right = correct.matches('1').count() as f64 / correct.len() as f64;
@@ -252,7 +260,7 @@ pub mod tests {
             same_as: None,
             fold: fold.map(str::to_owned),
             asked: Asked { recipe: String::new(), settings: Vec::new() },
-            made: Made { commit: "c".to_owned(), date: "d".to_owned(), machine: "m".to_owned(), threads: 2 },
+            made: made(),
             config: serde_json::Map::new(),
             epochs: vec![epoch.as_object().unwrap().clone()],
             test: test.as_object().unwrap().clone(),
@@ -279,11 +287,11 @@ pub mod tests {
         let same = Record { same_as: Some("attention".to_owned()), ..record("one-look-100", 1, None, "1100") };
         let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110"), same];
         let rows = ["attention", "coarse2fine", "one-look-100"];
-        let summary = Summary::new("synthetic", &rows, &records, &BTreeMap::new());
+        let summary = Summary::new("synthetic", &rows, &records, None);
         assert_eq!(summary.rows[2].same_as.as_deref(), Some("attention"));
         assert!(summary.rows[2].against.is_empty() && !summary.rows[1].against.is_empty());
         assert_eq!(summary.made[0].1, 2, "its run is counted once");
-        let alone = Summary::new("synthetic", &rows[1..], &records[1..], &BTreeMap::new());
+        let alone = Summary::new("synthetic", &rows[1..], &records[1..], None);
         assert_eq!(alone.made[0].1, 2, "its run is counted where the other row isn't shown");
     }
 
@@ -294,7 +302,7 @@ pub mod tests {
             record("attention", 2, None, "1000"),
             record("coarse2fine", 1, None, "1110"),
         ];
-        let summary = Summary::new("synthetic", &["attention", "ws-dan", "coarse2fine"], &records, &BTreeMap::new());
+        let summary = Summary::new("synthetic", &["attention", "ws-dan", "coarse2fine"], &records, None);
         assert_eq!(summary.pictures, 4);
         assert_eq!(summary.rows.iter().map(|row| row.row.as_str()).collect::<Vec<_>>(), ["attention", "coarse2fine"]);
         let [attention, ours] = summary.rows.as_slice() else { panic!("two rows") };
@@ -312,7 +320,7 @@ pub mod tests {
     fn training_takes_its_epochs_at_the_measured_speeds() {
         let cost = |speed| Cost { train_images_per_s: speed, infer_images_per_s: 100.0, train_peak_mb: None };
         let costs = [("attention", cost(20.0)), ("coarse2fine", cost(5.0)), ("attention-as-long", cost(20.0))];
-        let costs = costs.map(|(row, cost)| (row.to_owned(), cost)).into();
+        let costs = Costs { made: made(), rows: costs.map(|(row, cost)| (row.to_owned(), cost)).into() };
         let rows = ["attention", "coarse2fine", "attention-as-long", "ws-dan"];
         let record = |row, stages: &[&str]| {
             let epoch = |stage: &&str| serde_json::json!({ "stage": stage }).as_object().unwrap().clone();
@@ -324,7 +332,7 @@ pub mod tests {
             record("attention-as-long", &["coarse"; 5]),
             record("ws-dan", &["fine"; 3]),
         ];
-        let summary = Summary::new("synthetic", &rows, &records, &costs);
+        let summary = Summary::new("synthetic", &rows, &records, Some(&costs));
         let times: Vec<Option<f64>> = summary.rows.iter().map(|row| row.training_time).collect();
         let expected = [1.0, (0.05 + 2.0 * 0.2) / 0.15, 5.0 / 3.0];
         assert!(times.iter().zip(expected).all(|(time, wanted)| (time.unwrap() - wanted).abs() < 1e-12), "{times:?}");
@@ -338,7 +346,7 @@ pub mod tests {
             record("attention", 1, Some("2/2"), "0"),
             record("attention", 2, Some("1/2"), "111"),
         ];
-        let summary = Summary::new("synthetic", &["attention"], &records, &BTreeMap::new());
+        let summary = Summary::new("synthetic", &["attention"], &records, None);
         assert_eq!((summary.pictures, summary.rows[0].seeds.as_slice()), (4, &[1_u64][..]));
         assert_eq!(summary.rows[0].top1.mean, 0.5);
     }
