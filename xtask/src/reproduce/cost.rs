@@ -13,7 +13,7 @@ use crate::process::json;
 use crate::table::median;
 
 /// How often each row is measured, in turn with the others.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Steps of a measurement, after two of warm-up.
 const STEPS: usize = 4;
 
