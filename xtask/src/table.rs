@@ -14,9 +14,10 @@ impl Table {
     }
 
     /// Adds a row of as many cells as there are columns.
-    pub fn push<const N: usize>(&mut self, cells: [String; N]) {
-        assert_eq!(N, self.rows[0].len(), "a cell for each column");
-        self.rows.push(cells.into());
+    pub fn push(&mut self, cells: impl Into<Vec<String>>) {
+        let cells = cells.into();
+        assert_eq!(cells.len(), self.rows[0].len(), "a cell for each column");
+        self.rows.push(cells);
     }
 
     fn widths(&self) -> Vec<usize> {

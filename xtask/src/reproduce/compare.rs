@@ -5,17 +5,49 @@
 //! of the mean difference has a part of each (a crossed design with two random effects; Searle, Casella and McCulloch 1992,
 //! chapter 4).
 
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Row minus reference, as shares of the test pictures.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Over pictures and seeds.
+    #[serde(rename = "difference")]
     pub mean: f64,
-    /// Half the width of its 95 % interval.
-    pub margin: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// Degrees of freedom of the standard error.
+    pub freedom: f64,
+}
+
+impl Difference {
+    /// Half the width of the 95 % interval.
+    pub fn margin(&self) -> f64 {
+        self.standard_error * self.quantile(0.975)
+    }
+
     /// The smallest true difference that such an experiment finds four times out of five (power 0.8, two-sided 5 %).
-    pub detectable: f64,
+    pub fn detectable(&self) -> f64 {
+        self.margin() + self.standard_error * self.quantile(0.8)
+    }
+
+    /// Of Student's distribution.
+    fn quantile(&self, share: f64) -> f64 {
+        StudentsT::new(0.0, 1.0, self.freedom).map_or(f64::NAN, |t| t.inverse_cdf(share))
+    }
+}
+
+/// The mean of differences on sets that share no pictures, and have seeds of their own: a statement about these sets, whose
+/// choice adds no variance.
+pub fn over_sets(differences: &[Difference]) -> Difference {
+    let sets = differences.len() as f64;
+    let sum: f64 = differences.iter().map(|d| d.standard_error.powi(2)).sum();
+    let spread: f64 = differences.iter().map(|d| d.standard_error.powi(4) / d.freedom).sum();
+    Difference {
+        mean: mean(differences.iter().map(|d| d.mean)),
+        standard_error: sum.sqrt() / sets,
+        freedom: if spread > 0.0 { sum.powi(2) / spread } else { differences.iter().map(|d| d.freedom).sum() },
+    }
 }
 
 /// The difference between two rows of which `row[s][i]` and `reference[s][i]` say whether the run with seed s named picture
@@ -43,15 +75,13 @@ pub fn paired(row: &[Vec<bool>], reference: &[Vec<bool>]) -> Option<Difference> 
     }
     let freedom = (seeds - 1) * (pictures - 1);
     let in_both = if freedom > 0 { left / freedom as f64 / (seeds * pictures) as f64 } else { 0.0 };
-    let error = (of_pictures + of_seeds - in_both).max(of_pictures).max(of_seeds).sqrt();
+    let standard_error = (of_pictures + of_seeds - in_both).max(of_pictures).max(of_seeds).sqrt();
 
     // Satterthwaite 1946: the degrees of freedom of a sum of variances.
     let spread = of_pictures.powi(2) / (pictures - 1) as f64
         + if seeds > 1 { of_seeds.powi(2) / (seeds - 1) as f64 } else { 0.0 };
     let freedom = if spread > 0.0 { (of_pictures + of_seeds).powi(2) / spread } else { (pictures - 1) as f64 };
-    let t = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    let margin = error * t.inverse_cdf(0.975);
-    Some(Difference { mean: mean_difference, margin, detectable: margin + error * t.inverse_cdf(0.8) })
+    Some(Difference { mean: mean_difference, standard_error, freedom })
 }
 
 /// The mean of at least one value.
@@ -78,7 +108,7 @@ mod tests {
     fn equal_rows_do_not_differ() {
         let row = runs(&["1011", "1100"]);
         let difference = paired(&row, &row).unwrap();
-        assert_eq!((difference.mean, difference.margin), (0.0, 0.0));
+        assert_eq!((difference.mean, difference.margin()), (0.0, 0.0));
     }
 
     #[test]
@@ -87,8 +117,8 @@ mod tests {
         let difference = paired(&runs(&["11010"]), &runs(&["00011"])).unwrap();
         assert!((difference.mean - 0.2).abs() < 1e-12);
         let expected = 2.776_445 * (0.7_f64 / 5.0).sqrt();
-        assert!((difference.margin - expected).abs() < 1e-5, "{difference:?}");
-        assert!(difference.detectable > difference.margin);
+        assert!((difference.margin() - expected).abs() < 1e-5, "{difference:?}");
+        assert!(difference.detectable() > difference.margin());
     }
 
     #[test]
@@ -98,7 +128,7 @@ mod tests {
         let apart = paired(&runs(&["11110000", "00000000"]), &reference).unwrap();
         let alike = paired(&runs(&["11000000", "11000000"]), &reference).unwrap();
         assert_eq!((apart.mean, alike.mean), (0.25, 0.25));
-        assert!(apart.margin > 2.0 * alike.margin, "{apart:?} {alike:?}");
+        assert!(apart.margin() > 2.0 * alike.margin(), "{apart:?} {alike:?}");
     }
 
     #[test]
@@ -110,9 +140,24 @@ mod tests {
             let mut side =
                 || (0..3).map(|_| (0..60).map(|_| rng.random_bool(0.7)).collect()).collect::<Vec<Vec<bool>>>();
             let difference = paired(&side(), &side()).unwrap();
-            covered += usize::from(difference.mean.abs() <= difference.margin);
+            covered += usize::from(difference.mean.abs() <= difference.margin());
         }
         assert!((370..=398).contains(&covered), "{covered} of 400");
+    }
+
+    #[test]
+    fn the_mean_over_sets_is_surer_than_each_of_them() {
+        let one = Difference { mean: 0.04, standard_error: 0.02, freedom: 4.0 };
+        let two = Difference { mean: 0.02, ..one };
+        let both = over_sets(&[one, two]);
+        // Welch 1947: equal variances of equal freedom have twice the freedom.
+        let expected = [0.03, 0.02 / 2.0_f64.sqrt(), 8.0];
+        let values = [both.mean, both.standard_error, both.freedom];
+        assert!(values.iter().zip(expected).all(|(value, wanted)| (value - wanted).abs() < 1e-12), "{both:?}");
+        // t(0.975, 8) = 2.306004.
+        assert!((both.margin() - 2.306_004 * expected[1]).abs() < 1e-7, "{both:?}");
+        let exact = Difference { standard_error: 0.0, ..one };
+        assert_eq!(over_sets(&[exact, exact]).margin(), 0.0);
     }
 
     #[test]

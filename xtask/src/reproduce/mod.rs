@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod figure;
+mod overview;
 mod page;
 mod record;
 mod resolved;
@@ -60,7 +61,7 @@ pub struct Args {
     program: Option<PathBuf>,
 }
 
-/// Trains what isn't trained yet and writes `table.md`, `table.json` and a figure of each data set.
+/// Trains what isn't trained yet and writes `table.md`, `table.json` and a figure of each data set, and a `table.md` of all.
 pub fn run(root: &Path, args: &Args) -> Result<()> {
     let rows = Row::parse(&args.rows)?;
     let data = if args.data.is_empty() {
@@ -92,7 +93,7 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
         set.write_tables(costs.as_ref())?;
         println!("{}", set.folder.join("table.md").display());
     }
-    Ok(())
+    overview::write(&args.output)
 }
 
 /// A data set of the table.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::summary::{Comparison, MEASURES, REFERENCES, RowSummary, Spread, Summary};
+use super::summary::{MEASURES, REFERENCES, RowSummary, Spread, Summary};
 use crate::table::{Table, digits};
 
 /// The page of one data set. `figure` is the file of its picture.
@@ -86,7 +86,7 @@ fn comparisons(rows: &[RowSummary]) -> Table {
         cells[0] = format!("`{}`", row.row);
         for (index, reference) in REFERENCES.iter().enumerate() {
             if let Some(comparison) = row.against.get(*reference) {
-                cells[1 + 2 * index] = interval(comparison);
+                cells[1 + 2 * index] = interval(comparison.paired.mean, comparison.margin);
                 cells[2 + 2 * index] = format!("{:+.1} %", 100.0 * comparison.error_reduction);
             }
         }
@@ -152,7 +152,8 @@ fn smallest_effect(rows: &[RowSummary]) -> Option<(f64, f64)> {
     all.fold(None, |range, value| Some(range.map_or((value, value), |(a, b): (f64, f64)| (a.min(value), b.max(value)))))
 }
 
-fn percent(spread: Spread) -> String {
+/// A share as per cent, with its standard deviation.
+pub fn percent(spread: Spread) -> String {
     let mean = format!("{:.1}", 100.0 * spread.mean);
     spread.sd.map_or(mean.clone(), |sd| format!("{mean} ± {:.1}", 100.0 * sd))
 }
@@ -161,8 +162,9 @@ fn points(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
-fn interval(comparison: &Comparison) -> String {
-    let (difference, margin) = (100.0 * comparison.difference, 100.0 * comparison.margin);
+/// A difference of shares in points, with its interval.
+pub fn interval(difference: f64, margin: f64) -> String {
+    let (difference, margin) = (100.0 * difference, 100.0 * margin);
     format!("{difference:+.1} ({:+.1} to {:+.1})", difference - margin, difference + margin)
 }
 

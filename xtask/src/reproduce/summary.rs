@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::compare::{self, mean, variance};
+use super::compare::{self, Difference, mean, variance};
 use super::cost::{Cost, Costs};
 use super::record::{Made, Record};
 
@@ -12,7 +12,7 @@ use super::record::{Made, Record};
 pub const REFERENCES: [&str; 3] = ["attention", "ws-dan", "coarse2fine-orthogonal"];
 
 /// What the runs on one data set say together.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Summary {
     /// The data set without its path.
     pub data: String,
@@ -27,7 +27,7 @@ pub struct Summary {
 }
 
 /// What the runs of one row say together. Accuracies are shares in 0..1.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct RowSummary {
     /// The row's name.
     pub row: String,
@@ -53,14 +53,14 @@ pub struct RowSummary {
     /// the measured speeds. What the runs themselves took depends on what else ran beside each of them.
     pub training_time: Option<f64>,
     /// Means over the runs of what `eval --full` measures, by its name.
-    pub measures: BTreeMap<&'static str, f64>,
+    pub measures: BTreeMap<String, f64>,
     /// Mean pairwise cosine of a test picture's attention maps when the first epoch and each quarter of the training was
     /// done: means over the runs. None without such maps.
     pub attention_cosine: Option<[f64; 5]>,
 }
 
 /// A mean over seeds and its standard deviation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The mean.
     pub mean: f64,
@@ -69,13 +69,14 @@ pub struct Spread {
 }
 
 /// A row beside a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Accuracy of the row less that of the reference.
-    pub difference: f64,
-    /// Half the width of the difference's 95 % interval.
+    #[serde(flatten)]
+    pub paired: Difference,
+    /// [`Difference::margin`].
     pub margin: f64,
-    /// The smallest true difference that the experiment finds four times out of five.
+    /// [`Difference::detectable`].
     pub detectable: f64,
     /// By which share the row has fewer errors.
     pub error_reduction: f64,
@@ -119,7 +120,7 @@ impl Summary {
             };
             let against = REFERENCES.iter().filter(|&&reference| other(reference));
             let against = against.filter_map(|&reference| Some((reference.to_owned(), runs.against(&of(reference))?)));
-            let measures = MEASURES.iter().filter_map(|&(name, keys)| Some((name, runs.mean_of(keys)?)));
+            let measures = MEASURES.iter().filter_map(|&(name, keys)| Some((name.to_owned(), runs.mean_of(keys)?)));
             Some(RowSummary {
                 row: row.to_owned(),
                 same_as: same_as.map(str::to_owned),
@@ -227,13 +228,13 @@ impl<'a> Runs<'a> {
     fn against(&self, reference: &Self) -> Option<Comparison> {
         let seeds: Vec<u64> = self.by_seed.keys().filter(|s| reference.by_seed.contains_key(s)).copied().collect();
         let (row, other) = (self.outcomes(&seeds), reference.outcomes(&seeds));
-        let difference = compare::paired(&row, &other)?;
+        let paired = compare::paired(&row, &other)?;
         let errors = mean(other.iter().flatten().map(|right| f64::from(u8::from(!right))));
         Some(Comparison {
-            difference: difference.mean,
-            margin: difference.margin,
-            detectable: difference.detectable,
-            error_reduction: if errors > 0.0 { difference.mean / errors } else { 0.0 },
+            paired,
+            margin: paired.margin(),
+            detectable: paired.detectable(),
+            error_reduction: if errors > 0.0 { paired.mean / errors } else { 0.0 },
         })
     }
 }
@@ -310,7 +311,7 @@ pub mod tests {
         assert!((attention.top1.sd.unwrap() - 0.125 * 2.0_f64.sqrt()).abs() < 1e-12);
         assert_eq!(ours.top1.sd, None);
         let comparison = ours.against["attention"];
-        assert_eq!((comparison.difference, comparison.error_reduction), (0.25, 0.5));
+        assert_eq!((comparison.paired.mean, comparison.error_reduction), (0.25, 0.5));
         assert_eq!((attention.training_time, ours.training_time), (None, None));
         assert_eq!(ours.measures["attention in box"], 0.5);
         assert!(ours.top1_fine.is_none() && ours.parameters.is_none());
