@@ -9,6 +9,7 @@ mod record;
 mod resolved;
 mod rows;
 mod scale;
+mod spec;
 mod summary;
 mod train;
 
@@ -23,6 +24,7 @@ use cost::Costs;
 use record::{Asked, Made, Record, write_whole};
 use rows::Row;
 use scale::{Recipe, Scale};
+use spec::{file_name, with_option, without_path};
 use summary::Summary;
 use train::Run;
 
@@ -185,23 +187,6 @@ impl Set {
     }
 }
 
-/// The kind of a data set, and its name without the path: `cub2010?classes=30`.
-fn without_path(spec: &str) -> (&str, String) {
-    let (place, options) = spec.rsplit_once('?').unwrap_or((spec, ""));
-    let kind = place.split_once(':').map_or(place, |(kind, _)| kind);
-    (kind, if options.is_empty() { kind.to_owned() } else { format!("{kind}?{options}") })
-}
-
-fn with_option(spec: &str, option: &str) -> String {
-    let joint = if spec.contains('?') { '&' } else { '?' };
-    format!("{spec}{joint}{option}")
-}
-
-/// A name with nothing in it that a file's name or a link can't have.
-fn file_name(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
-}
-
 fn folds(count: Option<u64>) -> Vec<Option<String>> {
     match count {
         None => vec![None],
@@ -291,16 +276,6 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn data_sets_are_named_without_their_paths() {
-        assert_eq!(without_path("synthetic"), ("synthetic", "synthetic".to_owned()));
-        assert_eq!(without_path("cub2010:/a/b?classes=30"), ("cub2010", "cub2010?classes=30".to_owned()));
-        assert_eq!(without_path("folder:/a/b"), ("folder", "folder".to_owned()));
-        assert_eq!(file_name("cub2010?classes=30&seed=1"), "cub2010-classes-30-seed-1");
-        assert_eq!(with_option("synthetic", "fold=1/2"), "synthetic?fold=1/2");
-        assert_eq!(with_option("synthetic?classes=3", "fold=1/2"), "synthetic?classes=3&fold=1/2");
-    }
 
     #[test]
     fn folds_are_counted_from_one() {

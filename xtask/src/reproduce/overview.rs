@@ -10,8 +10,8 @@ use super::compare::{self, Difference};
 use super::page::{interval, percent};
 use super::record::write_whole;
 use super::rows::Row;
+use super::spec::{file_name, without_path};
 use super::summary::{RowSummary, Summary};
-use super::{file_name, without_path};
 use crate::table::Table;
 
 /// The rows that all others are compared with, over all sets.
