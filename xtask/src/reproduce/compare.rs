@@ -40,14 +40,21 @@ impl Difference {
 /// The mean of differences on sets that share no pictures, and have seeds of their own: a statement about these sets, whose
 /// choice adds no variance.
 pub fn over_sets(differences: &[Difference]) -> Difference {
-    let sets = differences.len() as f64;
-    let sum: f64 = differences.iter().map(|d| d.standard_error.powi(2)).sum();
-    let spread: f64 = differences.iter().map(|d| d.standard_error.powi(4) / d.freedom).sum();
+    let variances: Vec<(f64, f64)> = differences.iter().map(|d| (d.standard_error.powi(2), d.freedom)).collect();
+    let sum: f64 = variances.iter().map(|(variance, _)| variance).sum();
     Difference {
         mean: mean(differences.iter().map(|d| d.mean)),
-        standard_error: sum.sqrt() / sets,
-        freedom: if spread > 0.0 { sum.powi(2) / spread } else { differences.iter().map(|d| d.freedom).sum() },
+        standard_error: sum.sqrt() / differences.len() as f64,
+        freedom: freedom_of_sum(&variances),
     }
+}
+
+/// The degrees of freedom of a sum of variances, each of which comes with its own (Satterthwaite 1946).
+fn freedom_of_sum(variances: &[(f64, f64)]) -> f64 {
+    let sum: f64 = variances.iter().map(|(variance, _)| variance).sum();
+    let spread: f64 = variances.iter().map(|(variance, freedom)| variance.powi(2) / freedom).sum();
+    // Where nothing varies the interval has no width, whatever its freedom.
+    if spread > 0.0 { sum.powi(2) / spread } else { variances.iter().map(|(_, freedom)| freedom).sum() }
 }
 
 /// The difference between two rows of which `row[s][i]` and `reference[s][i]` say whether the run with seed s named picture
@@ -77,10 +84,9 @@ pub fn paired(row: &[Vec<bool>], reference: &[Vec<bool>]) -> Option<Difference> 
     let in_both = if freedom > 0 { left / freedom as f64 / (seeds * pictures) as f64 } else { 0.0 };
     let standard_error = (of_pictures + of_seeds - in_both).max(of_pictures).max(of_seeds).sqrt();
 
-    // Satterthwaite 1946: the degrees of freedom of a sum of variances.
-    let spread = of_pictures.powi(2) / (pictures - 1) as f64
-        + if seeds > 1 { of_seeds.powi(2) / (seeds - 1) as f64 } else { 0.0 };
-    let freedom = if spread > 0.0 { (of_pictures + of_seeds).powi(2) / spread } else { (pictures - 1) as f64 };
+    let variances = [(of_pictures, (pictures - 1) as f64), (of_seeds, (seeds - 1) as f64)];
+    // One seed has no variance, and no freedom.
+    let freedom = freedom_of_sum(if seeds > 1 { &variances } else { &variances[..1] });
     Some(Difference { mean: mean_difference, standard_error, freedom })
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Made, write_whole};
+use super::files::{read_json, write_whole};
+use super::record::Made;
 use super::train::Run;
-use crate::process::json;
+use crate::process;
 use crate::table::median;
 
 /// How often each row is measured, in turn with the others.
@@ -43,34 +44,18 @@ struct Speed {
     peak_rss_mb: Option<f64>,
 }
 
-impl Costs {
-    /// The costs in a file of an earlier call; none where there is no file.
-    ///
-    /// # Errors
-    /// If it doesn't hold costs.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
+/// Measures the rows of `runs` in turn and writes the file of [`Costs`], unless it has all of them: speeds of different days
+/// can't be compared.
+///
+/// # Errors
+/// If the program fails or the file can't be read or written.
+pub fn measure(path: &Path, program: &Path, made: &Made, runs: &[&Run]) -> Result<()> {
+    let known: Option<Costs> = read_json(path)?;
+    if runs.iter().all(|run| known.as_ref().is_some_and(|costs| costs.rows.contains_key(&run.row))) {
+        return Ok(());
     }
-
-    /// Measures the rows of `runs` and writes the file whole, unless it has all of them: speeds of different days
-    /// can't be compared.
-    ///
-    /// # Errors
-    /// If the program fails or the file can't be read or written.
-    pub fn measured(path: &Path, program: &Path, made: &Made, runs: &[&Run]) -> Result<Self> {
-        if let Some(costs) = Self::read(path)?
-            && runs.iter().all(|run| costs.rows.contains_key(&run.row))
-        {
-            return Ok(costs);
-        }
-        let costs = Self { made: made.clone(), rows: measure_in_turn(program, runs)? };
-        write_whole(path, &serde_json::to_string_pretty(&costs)?)?;
-        Ok(costs)
-    }
+    let costs = Costs { made: made.clone(), rows: measure_in_turn(program, runs)? };
+    write_whole(path, &serde_json::to_string_pretty(&costs)?)
 }
 
 fn measure_in_turn(program: &Path, runs: &[&Run]) -> Result<BTreeMap<String, Cost>> {
@@ -80,7 +65,7 @@ fn measure_in_turn(program: &Path, runs: &[&Run]) -> Result<BTreeMap<String, Cos
         for run in runs {
             eprintln!("speed of {} on {}, round {round} of {ROUNDS}", run.row, run.data);
             for (mode, speeds) in [("train", &mut train), ("infer", &mut infer)] {
-                speeds.entry(&run.row).or_default().push(measure(program, run, mode)?);
+                speeds.entry(&run.row).or_default().push(bench(program, run, mode)?);
             }
         }
     }
@@ -97,10 +82,10 @@ fn measure_in_turn(program: &Path, runs: &[&Run]) -> Result<BTreeMap<String, Cos
     Ok(costs.collect())
 }
 
-fn measure(program: &Path, run: &Run, mode: &str) -> Result<Speed> {
+fn bench(program: &Path, run: &Run, mode: &str) -> Result<Speed> {
     let mut bench = Command::new(program);
     bench.args(["bench", "--json", "--mode", mode, "--device", &run.device, "--recipe"]).arg(&run.recipe);
     bench.args(["--steps", &STEPS.to_string()]);
     bench.args(run.asked.settings.iter().flat_map(|setting| ["--set", setting]));
-    json(bench)
+    process::json(bench)
 }

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn every_run_is_a_dot_inside_of_the_picture() {
         let records = [record("attention", 1, None, "1100"), record("attention", 2, None, "1111")];
-        let summary = Summary::new("synthetic", &["attention"], &records, None);
+        let summary = Summary::new("synthetic", &records, None);
         let svg = figure(&summary, &records);
         assert_eq!(svg.matches("<circle").count(), 2);
         let document = svg.replace('\n', "");

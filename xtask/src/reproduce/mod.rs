@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod figure;
+mod files;
 mod overview;
 mod page;
 mod record;
@@ -20,8 +21,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::process;
-use cost::Costs;
-use record::{Asked, Made, Record, write_whole};
+use files::{read_json, write_whole};
+use record::{Asked, Made, Record};
 use rows::Row;
 use scale::{Recipe, Scale};
 use spec::{file_name, with_option, without_path};
@@ -89,10 +90,12 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
             } else {
                 run.run(&program, &made)?;
             }
-            set.write_tables(Costs::read(&set.costs())?.as_ref())?;
+            set.write_tables()?;
         }
-        let costs = if args.tables_only { Costs::read(&set.costs())? } else { set.measure(&program, &made)? };
-        set.write_tables(costs.as_ref())?;
+        if !args.tables_only {
+            set.measure_costs(&program, &made)?;
+        }
+        set.write_tables()?;
         println!("{}", set.folder.join("table.md").display());
     }
     overview::write(&args.output)
@@ -143,7 +146,7 @@ impl Set {
         Ok(Self { title, folder, runs })
     }
 
-    /// The file of what the rows cost.
+    /// The file of what the rows cost: [`cost::Costs`].
     fn costs(&self) -> PathBuf {
         self.folder.join("cost.json")
     }
@@ -159,19 +162,19 @@ impl Set {
         Ok(missing)
     }
 
-    /// What the rows that have runs cost, measured where that isn't known yet; none where there are no runs.
-    fn measure(&self, program: &Path, made: &Made) -> Result<Option<Costs>> {
+    /// Measures what the rows that have runs cost, if that isn't known yet.
+    fn measure_costs(&self, program: &Path, made: &Made) -> Result<()> {
         let mut rows: Vec<&Run> = Vec::new();
         for run in &self.runs {
             if rows.iter().all(|row| row.row != run.row) && run.done()?.is_some() {
                 rows.push(run);
             }
         }
-        (!rows.is_empty()).then(|| Costs::measured(&self.costs(), program, made, &rows)).transpose()
+        cost::measure(&self.costs(), program, made, &rows)
     }
 
     /// Writes the tables of the runs that are done.
-    fn write_tables(&self, costs: Option<&Costs>) -> Result<()> {
+    fn write_tables(&self) -> Result<()> {
         let mut records: Vec<Record> = Vec::new();
         for run in &self.runs {
             records.extend(run.done()?);
@@ -179,8 +182,8 @@ impl Set {
         if records.is_empty() {
             return Ok(());
         }
-        let rows: Vec<&str> = Row::all().map(|row| row.name).collect();
-        let summary = Summary::new(&self.title, &rows, &records, costs);
+        let costs = read_json(&self.costs())?;
+        let summary = Summary::new(&self.title, &records, costs.as_ref());
         write_whole(&self.folder.join("table.json"), &serde_json::to_string_pretty(&summary)?)?;
         write_whole(&self.folder.join("table.md"), &page::page(&summary, "figure.svg"))?;
         write_whole(&self.folder.join("figure.svg"), &figure::figure(&summary, &records))

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::compare::{self, Difference};
+use super::compare;
+use super::files::{read_json, write_whole};
 use super::page::{interval, percent};
-use super::record::write_whole;
 use super::rows::Row;
 use super::spec::{file_name, without_path};
 use super::summary::{RowSummary, Summary};
@@ -30,19 +30,10 @@ pub fn write(folder: &Path) -> Result<()> {
 }
 
 fn read(folder: &Path) -> Result<Vec<Summary>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let file = entry?.path().join("table.json");
-        if file.exists() {
-            files.push(file);
-        }
-    }
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut files = entries.map(|entry| Ok(entry?.path().join("table.json"))).collect::<Result<Vec<_>>>()?;
     files.sort();
-    let read = |file: &Path| {
-        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        serde_json::from_str(&text).with_context(|| file.display().to_string())
-    };
-    files.iter().map(|file| read(file)).collect()
+    files.iter().filter_map(|file| read_json(file).transpose()).collect()
 }
 
 fn page(sets: &[Summary]) -> String {
@@ -62,12 +53,11 @@ fn page(sets: &[Summary]) -> String {
             which.join(", ")
         );
         let against = |row: &RowSummary| row.against.get(reference).map(|comparison| comparison.paired);
-        let shown = |difference: Difference| interval(difference.mean, difference.margin());
         let columns = [names.as_slice(), &["mean".to_owned()]].concat();
         let with_mean = |row: &str| {
-            let mut cells = cells(sets, row, |row| against(row).map(shown));
+            let mut cells = cells(sets, row, |row| Some(interval(&against(row)?)));
             let all = apart.iter().map(|set| against(find(set, row)?)).collect::<Option<Vec<_>>>();
-            cells.push(all.map_or("-".to_owned(), |all| shown(compare::over_sets(&all))));
+            cells.push(all.map_or("-".to_owned(), |all| interval(&compare::over_sets(&all))));
             cells
         };
         let _ = writeln!(text, "{}", table(sets, &columns, with_mean));
@@ -112,7 +102,7 @@ mod tests {
     fn set(data: &str, ours: &str) -> Summary {
         let baseline = "1100".repeat(ours.len() / 4);
         let records = [record("attention", 1, None, &baseline), record("coarse2fine", 1, None, ours)];
-        Summary::new(data, &["attention", "coarse2fine"], &records, None)
+        Summary::new(data, &records, None)
     }
 
     #[test]

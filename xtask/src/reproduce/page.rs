@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::compare::Difference;
 use super::summary::{MEASURES, REFERENCES, RowSummary, Spread, Summary};
 use crate::table::{Table, digits};
 
@@ -86,7 +87,7 @@ fn comparisons(rows: &[RowSummary]) -> Table {
         cells[0] = format!("`{}`", row.row);
         for (index, reference) in REFERENCES.iter().enumerate() {
             if let Some(comparison) = row.against.get(*reference) {
-                cells[1 + 2 * index] = interval(comparison.paired.mean, comparison.margin);
+                cells[1 + 2 * index] = interval(&comparison.paired);
                 cells[2 + 2 * index] = format!("{:+.1} %", 100.0 * comparison.error_reduction);
             }
         }
@@ -163,8 +164,8 @@ fn points(share: f64) -> String {
 }
 
 /// A difference of shares in points, with its interval.
-pub fn interval(difference: f64, margin: f64) -> String {
-    let (difference, margin) = (100.0 * difference, 100.0 * margin);
+pub fn interval(difference: &Difference) -> String {
+    let (difference, margin) = (100.0 * difference.mean, 100.0 * difference.margin());
     format!("{difference:+.1} ({:+.1} to {:+.1})", difference - margin, difference + margin)
 }
 
@@ -179,8 +180,7 @@ mod tests {
     #[test]
     fn a_page_has_every_row_with_its_differences() {
         let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110")];
-        let rows = ["attention", "coarse2fine"];
-        let page = page(&Summary::new("synthetic", &rows, &records, None), "figure.svg");
+        let page = page(&Summary::new("synthetic", &records, None), "figure.svg");
         assert!(page.starts_with("# synthetic\n") && page.contains("4 test pictures"), "{page}");
         assert!(page.contains("+25.0 (") && page.contains("+50.0 %"), "{page}");
         assert!(page.contains("| attention in box | 0.500 | 0.500 |"), "{page}");
@@ -194,7 +194,7 @@ mod tests {
     fn a_page_says_where_its_speeds_are_from() {
         let costs = Costs { made: made(), rows: BTreeMap::new() };
         let records = [record("attention", 1, None, "1100")];
-        let page = page(&Summary::new("synthetic", &["attention"], &records, Some(&costs)), "figure.svg");
+        let page = page(&Summary::new("synthetic", &records, Some(&costs)), "figure.svg");
         assert!(page.contains("in turn, on noise, on d, commit c, m (2 threads)."), "{page}");
     }
 }

@@ -1,11 +1,12 @@
 //! What is kept of a run: one JSON file, which is also what marks the run as done.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::files::write_whole;
 
 /// A finished run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,18 +65,6 @@ impl std::fmt::Display for Made {
 }
 
 impl Record {
-    /// The record in a file; none where there is no file.
-    ///
-    /// # Errors
-    /// If it isn't a record.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
-    }
-
     /// Writes it whole or not at all.
     ///
     /// # Errors
@@ -97,11 +86,4 @@ impl Record {
         let before = self.epochs.iter().filter(|epoch| stage(epoch) != last).count();
         (before, self.epochs.len() - before)
     }
-}
-
-/// Replaces a file so that a kill leaves the old one or the new one.
-pub fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, text).with_context(|| temporary.display().to_string())?;
-    fs::rename(&temporary, path).with_context(|| path.display().to_string())
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::compare::{self, Difference, mean, variance};
 use super::cost::{Cost, Costs};
 use super::record::{Made, Record};
+use super::rows::Row;
 
 /// The rows that all others are compared with.
 pub const REFERENCES: [&str; 3] = ["attention", "ws-dan", "coarse2fine-orthogonal"];
@@ -18,7 +19,7 @@ pub struct Summary {
     pub data: String,
     /// Its test pictures; with folds, those of all folds.
     pub pictures: usize,
-    /// The rows that have runs.
+    /// The rows that have runs, in the order of [`Row::all`].
     pub rows: Vec<RowSummary>,
     /// Where and when the runs were made, and how many there.
     pub made: Vec<(Made, usize)>,
@@ -103,13 +104,13 @@ pub const MEASURES: [(&str, &[&str]); 16] = [
 ];
 
 impl Summary {
-    /// Summarises records of one data set. `rows` says in which order.
-    pub fn new(data: &str, rows: &[&str], records: &[Record], costs: Option<&Costs>) -> Self {
+    /// Summarises records of one data set.
+    pub fn new(data: &str, records: &[Record], costs: Option<&Costs>) -> Self {
         let of = |row: &str| Runs::new(records.iter().filter(|record| record.row == row));
         let cost = |row: &str| costs?.rows.get(row);
         let time = |row: &str| of(row).training_time(cost(row)?, cost("attention")?);
         let base_time = time("attention");
-        let summaries = rows.iter().filter_map(|&row| {
+        let summaries = Row::all().filter_map(|&Row { name: row, .. }| {
             let runs = of(row);
             if runs.by_seed.is_empty() {
                 return None;
@@ -287,12 +288,11 @@ pub mod tests {
     fn a_row_that_is_another_one_is_not_compared_with_it() {
         let same = Record { same_as: Some("attention".to_owned()), ..record("one-look-100", 1, None, "1100") };
         let records = [record("attention", 1, None, "1100"), record("coarse2fine", 1, None, "1110"), same];
-        let rows = ["attention", "coarse2fine", "one-look-100"];
-        let summary = Summary::new("synthetic", &rows, &records, None);
+        let summary = Summary::new("synthetic", &records, None);
         assert_eq!(summary.rows[2].same_as.as_deref(), Some("attention"));
         assert!(summary.rows[2].against.is_empty() && !summary.rows[1].against.is_empty());
         assert_eq!(summary.made[0].1, 2, "its run is counted once");
-        let alone = Summary::new("synthetic", &rows[1..], &records[1..], None);
+        let alone = Summary::new("synthetic", &records[1..], None);
         assert_eq!(alone.made[0].1, 2, "its run is counted where the other row isn't shown");
     }
 
@@ -303,7 +303,7 @@ pub mod tests {
             record("attention", 2, None, "1000"),
             record("coarse2fine", 1, None, "1110"),
         ];
-        let summary = Summary::new("synthetic", &["attention", "ws-dan", "coarse2fine"], &records, None);
+        let summary = Summary::new("synthetic", &records, None);
         assert_eq!(summary.pictures, 4);
         assert_eq!(summary.rows.iter().map(|row| row.row.as_str()).collect::<Vec<_>>(), ["attention", "coarse2fine"]);
         let [attention, ours] = summary.rows.as_slice() else { panic!("two rows") };
@@ -333,8 +333,9 @@ pub mod tests {
             record("attention-as-long", &["coarse"; 5]),
             record("ws-dan", &["fine"; 3]),
         ];
-        let summary = Summary::new("synthetic", &rows, &records, Some(&costs));
-        let times: Vec<Option<f64>> = summary.rows.iter().map(|row| row.training_time).collect();
+        let summary = Summary::new("synthetic", &records, Some(&costs));
+        let find = |name| summary.rows.iter().find(|row| row.row == name).unwrap();
+        let times = rows.map(|name| find(name).training_time);
         let expected = [1.0, (0.05 + 2.0 * 0.2) / 0.15, 5.0 / 3.0];
         assert!(times.iter().zip(expected).all(|(time, wanted)| (time.unwrap() - wanted).abs() < 1e-12), "{times:?}");
         assert_eq!(times[3], None, "its speed wasn't measured");
@@ -347,7 +348,7 @@ pub mod tests {
             record("attention", 1, Some("2/2"), "0"),
             record("attention", 2, Some("1/2"), "111"),
         ];
-        let summary = Summary::new("synthetic", &["attention"], &records, None);
+        let summary = Summary::new("synthetic", &records, None);
         assert_eq!((summary.pictures, summary.rows[0].seeds.as_slice()), (4, &[1_u64][..]));
         assert_eq!(summary.rows[0].top1.mean, 0.5);
     }
