@@ -12,11 +12,8 @@ use super::files::{read_json, write_whole};
 use super::page::{interval, percent};
 use super::rows::Row;
 use super::spec::{file_name, without_path};
-use super::summary::{RowSummary, Summary};
+use super::summary::{REFERENCES, RowSummary, Summary};
 use crate::table::Table;
-
-/// The rows that all others are compared with, over all sets.
-const REFERENCES: [&str; 2] = ["attention", "ws-dan"];
 
 /// Writes `table.md` of a folder in which at least two data sets have a table.
 ///
