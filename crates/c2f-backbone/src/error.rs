@@ -53,7 +53,7 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// A weight file is cut off, damaged or of another format.
+    /// A weight file is cut off, damaged, of another format, made to take too much memory, or holds what are no weights.
     #[error("{}: {message}", .path.display())]
     Malformed {
         /// The file.
@@ -70,8 +70,8 @@ pub enum Error {
         prefix: String,
     },
     /// The names in a weight file are of no known scheme.
-    #[error("{}: its names ({}, ...) are neither timm's, torchvision's nor EfficientNet-PyTorch's",
-        .path.display(), .names.join(", "))]
+    #[error("{}: its names ({}, ...) are neither timm's, torchvision's nor EfficientNet-PyTorch's, also without module., model., \
+             backbone. and the like before them", .path.display(), .names.join(", "))]
     UnknownNaming {
         /// The file.
         path: PathBuf,

@@ -11,4 +11,6 @@ pub use backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 pub use error::{Error, Result};
 pub use extent::Extent;
 pub use registry::{build, endpoint, info, names};
-pub use weights::{Inspection, LoadReport, Mismatch, NamedShape, inspect_weights, load_weights, read_weights};
+pub use weights::{
+    Inspection, LoadReport, Mismatch, NamedShape, find_not_finite, inspect_weights, load_weights, read_weights,
+};

@@ -1,5 +1,7 @@
 //! Weight files: what is read, what fits, and what happens to those that don't.
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -36,9 +38,7 @@ fn save(tensors: &HashMap<String, Tensor>) -> (TempDir, PathBuf) {
 }
 
 fn read_bytes(bytes: &[u8]) -> c2f_backbone::Result<BTreeMap<String, Tensor>> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights");
-    std::fs::write(&path, bytes).unwrap();
+    let (_folder, path) = common::file(bytes);
     read_weights(&path)
 }
 
@@ -335,4 +335,99 @@ fn other_files_are_errors_that_name_them() {
     assert!(error.to_string().contains("not one of torch.save"), "{error}");
     let error = read_weights(Path::new("/no/such/file.pth")).unwrap_err();
     assert!(matches!(error, Error::Read { .. }) && error.to_string().contains("/no/such/file.pth"), "{error}");
+}
+
+/// A pickled state dict of the names and shapes of `c2f_tiny`, with `before` before each name; and its one storage.
+fn pickled(before: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut longest = 0;
+    let items = tensors("c2f_tiny").into_iter().map(|(name, value)| {
+        let shape: Vec<u32> = value.dims().iter().map(|&n| n as u32).collect();
+        let strides: Vec<u32> = value.stride().iter().map(|&n| n as u32).collect();
+        longest = longest.max(value.elem_count());
+        (format!("{before}{name}"), common::tensor(0, 0, &shape, &strides))
+    });
+    let items: Vec<_> = items.collect();
+    let items: Vec<_> = items.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
+    (common::dict(&items), [0, 0, 0, 63].repeat(longest))
+}
+
+#[test]
+fn state_dicts_under_every_usual_name_and_prefix_fit() {
+    for (keys, before) in [
+        (&["net"][..], ""),
+        (&["model_state_dict"], "module."),
+        (&["state_dict_ema"], "model."),
+        (&["model", "state_dict"], "_orig_mod.module."),
+        (&["state_dict"], "model.backbone."),
+        (&["model_ema"], "module._orig_mod.encoder."),
+        (&[], "net."),
+    ] {
+        let (mut pickle, storage) = pickled(before);
+        for key in keys.iter().rev() {
+            pickle = common::dict(&[("epoch", common::text("7")), (key, pickle)]);
+        }
+        let (_folder, path) = common::file(&common::zip(&[&pickle[..], b"."].concat(), &[&storage]));
+        let root = params(2);
+        build("c2f_tiny", &root, &Extent::default()).unwrap();
+        let report = load_weights("c2f_tiny", &root, &path).unwrap();
+        assert_eq!(report.loaded, root.entries().len(), "{keys:?} {before}");
+        assert!(snapshot(&root).values().flatten().all(|&value| value == 0.5), "{keys:?} {before}");
+    }
+}
+
+#[test]
+fn averages_go_before_the_weights() {
+    let state_dict = |storage| common::dict(&[("conv1.weight", common::tensor(storage, 0, &[1], &[1]))]);
+    let both = common::dict(&[("state_dict", state_dict(0)), ("state_dict_ema", state_dict(1))]);
+    let zip = common::zip(&[&both[..], b"."].concat(), &[&1_f32.to_le_bytes(), &2_f32.to_le_bytes()]);
+    assert_eq!(read_bytes(&zip).unwrap()["conv1.weight"].to_vec1::<f32>().unwrap(), [2.0]);
+}
+
+#[test]
+fn what_lies_beside_a_wrapped_network_is_ignored() {
+    let mut stored: HashMap<_, _> =
+        tensors("c2f_tiny").into_iter().map(|(name, tensor)| (format!("model.backbone.{name}"), tensor)).collect();
+    stored.insert("model.projector.weight".into(), Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap());
+    stored.insert("criterion.weight".into(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
+    let (_folder, path) = save(&stored);
+    let root = params(2);
+    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    let report = load_weights("c2f_tiny", &root, &path).unwrap();
+    assert_eq!(report.ignored, ["criterion.weight", "model.projector.weight"]);
+}
+
+#[test]
+fn a_file_without_a_state_dict_says_what_it_has() {
+    let pickle = common::dict(&[("weights_of_mine", common::dict(&[])), ("epoch", common::text("7"))]);
+    let error = read_bytes(&common::zip(&[&pickle[..], b"."].concat(), &[])).unwrap_err().to_string();
+    assert!(error.contains("called weights_of_mine, epoch") && error.contains("model_state_dict"), "{error}");
+    let error = read_bytes(&common::zip(b"N.", &[])).unwrap_err().to_string();
+    assert!(error.contains("save model.state_dict()"), "{error}");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_an_error_that_names_the_tensor() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut stored = tensors("c2f_tiny");
+        let mut values = vec![0.0; 128];
+        values[77] = bad;
+        stored.insert("layer3.0.bn2.weight".into(), Tensor::from_vec(values, 128, &Device::Cpu).unwrap());
+        let (_folder, path) = save(&stored);
+        assert_eq!(inspect_weights(&path, None).unwrap().not_finite, ["layer3.0.bn2.weight"]);
+        let root = params(2);
+        build("c2f_tiny", &root, &Extent::default()).unwrap();
+        let before = snapshot(&root);
+        let message = load_weights("c2f_tiny", &root, &path).unwrap_err().to_string();
+        assert!(
+            message.contains("weights.safetensors") && message.contains("layer3.0.bn2.weight holds NaN"),
+            "{message}"
+        );
+        assert_eq!(snapshot(&root), before);
+        // What the network doesn't take does no harm.
+        let extent = Extent { endpoint: Some("layer1".into()), freeze: None };
+        let part = params(2);
+        build("c2f_tiny", &part, &extent).unwrap();
+        load_weights("c2f_tiny", &part, &path).unwrap();
+    }
+    assert!(inspect_weights(&fixture("zip.pth"), None).unwrap().not_finite.is_empty());
 }

@@ -148,8 +148,11 @@ impl Checkpoint {
 /// Puts saved tensors into the variables of their names.
 ///
 /// # Errors
-/// If the names or shapes aren't exactly those of the variables; names the first difference.
+/// If the names or shapes aren't exactly those of the variables, or a tensor holds NaN or infinity; names the first difference.
 pub fn restore(path: &Path, weights: &BTreeMap<String, Tensor>, params: &Params) -> Result<()> {
+    if let Some(message) = c2f_backbone::find_not_finite(weights)? {
+        return Err(Error::checkpoint(path, message));
+    }
     let entries = params.entries();
     for entry in &entries {
         let tensor = weights

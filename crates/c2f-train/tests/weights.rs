@@ -168,3 +168,40 @@ fn embedding_needs_a_network_and_fitting_weights() {
     assert!(line.contains("layer1, layer2, layer3"), "{line}");
     assert!(!output.exists());
 }
+
+#[test]
+fn weights_that_are_not_finite_are_an_error_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = weights(folder.path(), |tensors| {
+        tensors.insert("bn1.bias".into(), Tensor::full(f32::NAN, 16, &Device::Cpu).unwrap());
+    });
+    assert!(succeed(&["weights", "inspect", text(&file)]).contains("bn1.bias holds NaN or infinity"));
+    assert_eq!(json(&["weights", "inspect", text(&file), "--json"])["not_finite"], serde_json::json!(["bn1.bias"]));
+    let trained = folder.path().join("run");
+    let line = fail(1, &train(&trained, &["--weights", text(&file)]));
+    assert!(line.contains("weights.safetensors") && line.contains("bn1.bias"), "{line}");
+
+    let trained = folder.path().join("trained");
+    succeed(&train(&trained, &["--set", "method=attention", "--set", "epochs=1"]));
+    let picture = pictures(folder.path()).remove(0);
+    for name in ["best", "last"] {
+        let path = trained.join(format!("checkpoints/{name}.safetensors"));
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        for name in ["backbone.bn1.bias", "ema.backbone.bn1.bias"] {
+            tensors.entry(name.into()).and_modify(|t| *t = Tensor::full(f32::INFINITY, 16, &Device::Cpu).unwrap());
+        }
+        safetensors::serialize_to_file(&tensors, header.metadata().clone(), &path).unwrap();
+    }
+    let output = folder.path().join("out.safetensors");
+    for arguments in [
+        &["predict", "--checkpoint", text(&trained), text(&picture)][..],
+        &["embed", "--checkpoint", text(&trained), "--output", text(&output), text(&picture)],
+        &["eval", "--checkpoint", text(&trained), "--data", common::DATA],
+        &["train", "--resume", "--output", text(&trained)],
+    ] {
+        let line = fail(1, arguments);
+        assert!(line.contains(".safetensors") && line.contains("backbone.bn1.bias holds NaN or infinity"), "{line}");
+    }
+}

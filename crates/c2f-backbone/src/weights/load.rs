@@ -7,6 +7,7 @@ use std::path::Path;
 use c2f_ops::nn::{Entry, Params};
 use candle_core::{DType, Device, Tensor};
 
+use super::finite::{is_finite, not_finite};
 use super::naming::{Role, recognise};
 use super::read_weights;
 use crate::{Error, Extent, Result, registry};
@@ -72,7 +73,8 @@ impl fmt::Display for LoadReport {
 /// Loads a weight file (see [`read_weights`]) into `params`, the view that [`build`](crate::build) made `backbone`, or a
 /// part of it, in.
 ///
-/// Names may be timm's, torchvision's or those of EfficientNet-PyTorch. Values are converted to the type and device of
+/// Names may be timm's, torchvision's or those of EfficientNet-PyTorch, with what training scripts put before them
+/// (`module.`, `model.`, `backbone.`, `_orig_mod.` and others); what lies beside the network is ignored. Values are converted to the type and device of
 /// `params`. A second set of running statistics starts as a copy of the first. Either all of the file fits the whole
 /// backbone and what was made of it is loaded, or nothing is changed.
 ///
@@ -80,6 +82,7 @@ impl fmt::Display for LoadReport {
 /// - [`Error::UnknownBackbone`] if no backbone has that name;
 /// - [`Error::NotBuilt`] if `params` doesn't hold that backbone's variables;
 /// - those of [`read_weights`];
+/// - [`Error::Malformed`], with the tensor's name, if values that are wanted are no floats, or not finite;
 /// - [`Error::UnknownNaming`] if the names in the file follow no known scheme;
 /// - [`Error::OtherBackbone`] if the weights are another backbone's;
 /// - [`Error::DoNotFit`], with every difference, if they are no registered backbone's.
@@ -110,7 +113,11 @@ pub fn load_weights(backbone: &str, params: &Params, file: &Path) -> Result<Load
             let message = format!("{} has type {}, not a floating-point one", target.source, value.dtype().as_str());
             return Err(Error::Malformed { path: file.to_owned(), message });
         }
-        values.push(value.to_dtype(params.dtype())?.to_device(params.device())?);
+        let value = value.to_dtype(params.dtype())?;
+        if !is_finite(&value)? {
+            return Err(Error::Malformed { path: file.to_owned(), message: not_finite(&target.source) });
+        }
+        values.push(value.to_device(params.device())?);
     }
     for (target, value) in targets.iter().zip(&values) {
         target.entry.var.set(value)?;
@@ -129,6 +136,8 @@ pub struct Inspection {
     pub tensors: Vec<(String, DType, Vec<usize>)>,
     /// Whose names they are, if that is known.
     pub naming: Option<&'static str>,
+    /// Names of the tensors that hold NaN or infinity. Nothing can be done with such weights.
+    pub not_finite: Vec<String>,
     /// The registered backbones that the file fits.
     pub fits: Vec<&'static str>,
     /// The comparison with the backbone that was asked for.
@@ -142,6 +151,12 @@ pub struct Inspection {
 pub fn inspect_weights(file: &Path, backbone: Option<&str>) -> Result<Inspection> {
     let whole = backbone.map(shapes_of).transpose()?;
     let tensors = read_weights(file)?;
+    let mut not_finite = Vec::new();
+    for (name, tensor) in &tensors {
+        if !is_finite(&tensor.to_dtype(DType::F32)?)? {
+            not_finite.push(name.clone());
+        }
+    }
     let listed = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.dtype(), tensor.dims().to_vec())).collect();
     let (naming, found, ignored) = match features(tensors, file) {
         Ok(Features { scheme, tensors, ignored }) => (Some(scheme), shapes(&tensors), ignored),
@@ -150,7 +165,7 @@ pub fn inspect_weights(file: &Path, backbone: Option<&str>) -> Result<Inspection
     };
     let report = whole.map(|whole| LoadReport { ignored, ..compare(&whole, &found) });
     let fits = if found.is_empty() { Vec::new() } else { backbones_that_fit(&found)? };
-    Ok(Inspection { tensors: listed, naming, fits, report })
+    Ok(Inspection { tensors: listed, naming, not_finite, fits, report })
 }
 
 type Shapes = BTreeMap<String, Vec<usize>>;
@@ -168,12 +183,16 @@ struct Features {
 
 fn features(tensors: BTreeMap<String, Tensor>, file: &Path) -> Result<Features> {
     let names: Vec<&str> = tensors.keys().map(String::as_str).collect();
-    let scheme = recognise(&names).ok_or_else(|| Error::UnknownNaming {
+    let (wrapper, scheme) = recognise(&names).ok_or_else(|| Error::UnknownNaming {
         path: file.to_owned(),
-        names: tensors.keys().take(3).cloned().collect(),
+        names: tensors.keys().take(5).cloned().collect(),
     })?;
-    let roles = scheme.roles(&names);
     let mut features = Features { scheme: scheme.name, tensors: BTreeMap::new(), ignored: Vec::new() };
+    // What lies beside the network is no part of it.
+    let (tensors, beside): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(name, _)| name.starts_with(&wrapper));
+    features.ignored.extend(beside.into_iter().map(|(name, _)| name));
+    let names: Vec<&str> = tensors.iter().map(|(name, _)| &name[wrapper.len()..]).collect();
+    let roles = scheme.roles(&names);
     for ((name, tensor), role) in tensors.into_iter().zip(roles) {
         match role {
             // torchvision has (C, 1, 1) for timm's (C).

@@ -6,6 +6,11 @@
 
 use std::collections::HashMap;
 
+/// The most opcodes of a pickle. Each may take some sixty bytes of memory; a state dict has some forty for a tensor.
+const MOST_STEPS: usize = 1 << 21;
+/// The longest name of a class, in bytes. Two opcodes can repeat names that are there already.
+const LONGEST_NAME: usize = 256;
+
 /// Index of a value in a [`Pickle`].
 pub(super) type Id = usize;
 
@@ -41,11 +46,12 @@ impl Pickle {
     /// Reads the pickle at the start of `bytes` and moves them past its end.
     pub fn read(bytes: &mut &[u8]) -> Result<Self, String> {
         let mut machine = Machine::default();
-        loop {
+        for _ in 0..MOST_STEPS {
             if let Some(root) = machine.step(bytes)? {
                 return Ok(Self { values: machine.values, root });
             }
         }
+        Err(format!("its pickle has more than {MOST_STEPS} values, more than any state dict"))
     }
 
     pub fn root(&self) -> Id {
@@ -161,16 +167,16 @@ impl Machine {
             }
             // GLOBAL, STACK_GLOBAL
             b'c' => {
-                let name = format!("{}.{}", line(bytes)?, line(bytes)?);
-                self.push(Value::Global(name));
+                let (module, name) = (line(bytes)?, line(bytes)?);
+                self.push(global(module, name)?);
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Text(module), Value::Text(name)) = (&self.values[module], &self.values[name]) else {
                     return Err("a class without a name".into());
                 };
-                let name = format!("{module}.{name}");
-                self.push(Value::Global(name));
+                let value = global(module, name)?;
+                self.push(value);
             }
             // REDUCE, NEWOBJ
             b'R' | 0x81 => {
@@ -282,6 +288,13 @@ fn line<'a>(bytes: &mut &'a [u8]) -> Result<&'a str, String> {
     str::from_utf8(&line[..end]).map_err(|_| "a pickled class name isn't UTF-8".into())
 }
 
+fn global(module: &str, name: &str) -> Result<Value, String> {
+    if module.len() + name.len() > LONGEST_NAME {
+        return Err("the name of a pickled class is too long".into());
+    }
+    Ok(Value::Global(format!("{module}.{name}")))
+}
+
 fn pairs(items: &[Id]) -> Vec<(Id, Id)> {
     items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }
@@ -341,6 +354,17 @@ mod tests {
         bytes.extend(std::iter::repeat_n(0x85, 1_000_000));
         bytes.push(b'.');
         assert!(read(&bytes).is_ok());
+    }
+
+    #[test]
+    fn more_values_than_a_state_dict_has_and_long_names_are_errors() {
+        let mut bytes = vec![b')'; MOST_STEPS];
+        bytes.push(b'.');
+        assert!(read(&bytes).unwrap_err().contains("more than any state dict"));
+        // Two texts, and the class that has both as its name, over and over.
+        let text = [b"X\x00\x04\x00\x00".as_slice(), &[b'a'; 1024]].concat();
+        let bytes = [&text[..], b"q\x00", b"h\x00\x93".as_slice()].concat();
+        assert!(read(&bytes).unwrap_err().contains("too long"));
     }
 
     #[test]

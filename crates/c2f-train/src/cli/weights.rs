@@ -57,6 +57,7 @@ fn to_json(inspection: &Inspection) -> Value {
     json!({
         "tensors": tensors.collect::<Value>(),
         "naming": inspection.naming,
+        "not_finite": inspection.not_finite,
         "fits": inspection.fits,
         "comparison": report,
     })
@@ -69,6 +70,9 @@ fn table(file: &Path, inspection: &Inspection, backbone: Option<&str>) -> Result
         if inspection.fits.is_empty() { "no registered backbone".to_owned() } else { inspection.fits.join(", ") };
     let mut text =
         format!("{}: {count} tensors, {values} values\n  names   {naming}\n  fits    {fits}\n", file.display());
+    for name in &inspection.not_finite {
+        writeln!(text, "  {name} holds NaN or infinity: a network with it can't answer")?;
+    }
     if let (Some(report), Some(backbone)) = (&inspection.report, backbone) {
         compare(&mut text, report, backbone)?;
     } else {

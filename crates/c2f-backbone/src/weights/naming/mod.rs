@@ -3,6 +3,9 @@
 mod efficientnet_pytorch;
 mod timm;
 mod torchvision;
+mod wrapper;
+
+pub(super) use wrapper::recognise;
 
 /// What a tensor of a file is to a backbone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +28,6 @@ pub(super) struct Scheme {
 
 /// One line per scheme.
 static SCHEMES: [Scheme; 3] = [timm::SCHEME, torchvision::SCHEME, efficientnet_pytorch::SCHEME];
-
-/// The scheme that a file's names follow, if it is known.
-pub(super) fn recognise(names: &[&str]) -> Option<&'static Scheme> {
-    names.iter().find_map(|name| SCHEMES.iter().find(|scheme| (scheme.recognises)(name)))
-}
 
 impl Scheme {
     /// The roles of all of a file's names.
