@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
-use crate::formats::{self, Listed};
+use crate::formats::split::stratified;
+use crate::formats::{self, ALL, Listed};
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
@@ -26,6 +27,8 @@ pub struct Dataset {
     pub parts: Vec<String>,
     /// The pictures of `train`, `val` and `test`, as far as the data set has them, in a fixed order.
     pub splits: BTreeMap<String, Vec<Sample>>,
+    /// Whether the splits were drawn by the seed, since the data set has none of its own.
+    pub drawn: bool,
 }
 
 /// One labelled picture.
@@ -113,7 +116,16 @@ pub struct Point {
 /// If the files are not laid out as the kind says (the error names the file or folder and what was expected there), or
 /// the data set has fewer classes than asked for.
 pub fn open(spec: &Spec) -> Result<Dataset> {
-    open_listed(spec, Listed::MustExist)
+    open_listed(spec, Listed::MustExist, true)
+}
+
+/// As [`open`], but a data set without splits of its own isn't split: all its pictures are the split `all`, a single picture of
+/// a class, too. What `spec` asks of splits doesn't apply to it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_whole(spec: &Spec) -> Result<Dataset> {
+    open_listed(spec, Listed::MustExist, false)
 }
 
 /// As [`open`], but the pictures that lists name needn't be there: for those who look at each, as [`crate::verify()`] does.
@@ -121,10 +133,10 @@ pub fn open(spec: &Spec) -> Result<Dataset> {
 /// # Errors
 /// As [`open`], but for pictures that aren't there.
 pub fn open_with_missing(spec: &Spec) -> Result<Dataset> {
-    open_listed(spec, Listed::MayBeMissing)
+    open_listed(spec, Listed::MayBeMissing, true)
 }
 
-fn open_listed(spec: &Spec, listed: Listed) -> Result<Dataset> {
+fn open_listed(spec: &Spec, listed: Listed, draw: bool) -> Result<Dataset> {
     let seed = spec.seed.unwrap_or(0);
     let path = || {
         spec.path.as_deref().ok_or_else(|| Error::Spec {
@@ -145,22 +157,29 @@ fn open_listed(spec: &Spec, listed: Listed) -> Result<Dataset> {
         Kind::Flowers102 => formats::flowers102::open(path()?, listed)?,
         Kind::Pets => formats::pets::open(path()?, listed)?,
         Kind::Food101 => formats::food101::open(path()?, listed)?,
-        Kind::Folder => formats::folder::open(path()?, seed)?,
-        Kind::List => formats::list::open(path()?, seed, listed)?,
-        Kind::Parquet => formats::parquet::open(path()?, seed)?,
+        Kind::Folder => formats::folder::open(path()?)?,
+        Kind::List => formats::list::open(path()?, listed)?,
+        Kind::Parquet => formats::parquet::open(path()?)?,
         Kind::Synthetic => formats::synthetic::open(spec)?,
     };
-    if spec.train == Some(TrainOn::TrainVal) {
+    if draw && let Some(samples) = dataset.splits.remove(ALL) {
+        dataset.splits = stratified(path()?, &dataset.classes, samples, seed)?;
+        dataset.drawn = true;
+    }
+    let has_splits = !dataset.splits.contains_key(ALL);
+    if has_splits && spec.train == Some(TrainOn::TrainVal) {
         dataset.train_on_val(spec)?;
     }
     if let Some(classes) = spec.classes {
         dataset.keep_classes(classes, spec)?;
     }
-    if let Some(fold) = spec.fold {
-        dataset.keep_fold(fold, seed)?;
-    }
-    if let Some(percent) = spec.holdout {
-        dataset.hold_out(percent, seed)?;
+    if has_splits {
+        if let Some(fold) = spec.fold {
+            dataset.keep_fold(fold, seed)?;
+        }
+        if let Some(percent) = spec.holdout {
+            dataset.hold_out(percent, seed)?;
+        }
     }
     if let Some(size) = spec.size {
         dataset.keep_pictures(size, seed);
@@ -181,6 +200,11 @@ impl Dataset {
                 message: format!("has no split `{name}`, it has: {}", names.join(", ")),
             }
         })
+    }
+
+    /// Every picture of every split, the splits in the order of their names.
+    pub fn all(&self) -> Vec<Sample> {
+        self.splits.values().flatten().cloned().collect()
     }
 
     /// Adds `val` to `train`.

@@ -4,6 +4,7 @@ mod annotation;
 mod cache;
 mod dataset;
 mod decode;
+mod digest;
 mod error;
 mod formats;
 mod inspect;
@@ -19,7 +20,7 @@ mod verify;
 
 pub use annotation::Annotation;
 pub use cache::DiskCache;
-pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_with_missing};
+pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_whole, open_with_missing};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
 pub use inspect::{Inspection, SplitInspection};

@@ -176,6 +176,14 @@ impl Kind {
 
 const OPTIONS: [&str; 7] = ["classes", "size", "seed", "level", "train", "holdout", "fold"];
 
+impl Spec {
+    /// A data set without options.
+    pub fn new(kind: Kind, path: Option<PathBuf>) -> Self {
+        let (classes, size, seed, level, train, holdout, fold) = (None, None, None, None, None, None, None);
+        Self { kind, path, classes, size, seed, level, train, holdout, fold }
+    }
+}
+
 impl FromStr for Spec {
     type Err = Error;
 
@@ -198,17 +206,7 @@ impl FromStr for Spec {
             }
             (_, Some(path)) => Some(PathBuf::from(path)),
         };
-        let mut spec = Self {
-            kind,
-            path,
-            classes: None,
-            size: None,
-            seed: None,
-            level: None,
-            train: None,
-            holdout: None,
-            fold: None,
-        };
+        let mut spec = Self::new(kind, path);
         for option in options.split('&').filter(|o| !o.is_empty()) {
             let (name, value) = option
                 .split_once('=')

@@ -1,8 +1,9 @@
 //! Checkpoints: one safetensors file that is enough to resume, evaluate and predict.
 //!
-//! Variables have their full names; the optimiser's state is under `optimizer.`, the averages under `ema.`. The
-//! metadata hold the format's version, the recipe and the progress as TOML, and the classes as JSON. (Not the progress:
-//! serde_json reads a number to within its last bit, and a resumed run compares accuracies.)
+//! Variables have their full names; the optimiser's state is under `optimizer.`, the averages under `ema.`, the digests of
+//! the training pictures are `trained_on.pictures`. The metadata hold the format's version, the recipe and the progress as
+//! TOML, the classes as JSON, and the data set's digest. (Not the progress as JSON: serde_json reads a number to within its
+//! last bit, and a resumed run compares accuracies.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -11,13 +12,14 @@ use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
-use crate::engine::Progress;
+use crate::engine::{Progress, TrainedOn};
 use crate::{Error, Network, Recipe, Result, atomic};
 
 const FORMAT: &str = "c2f-checkpoint";
 const VERSION: &str = "1";
 const OPTIMIZER: &str = "optimizer.";
 const EMA: &str = "ema.";
+const PICTURES: &str = "trained_on.pictures";
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Checkpoint {
     pub classes: Vec<String>,
     /// How far the run was.
     pub progress: Progress,
+    /// Which pictures it was trained on.
+    pub trained_on: TrainedOn,
     /// Variables by full name.
     pub weights: BTreeMap<String, Tensor>,
     /// State of the optimiser; empty in a checkpoint for evaluation only.
@@ -63,6 +67,7 @@ pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
     let weights = if checkpoint.ema.is_empty() { &checkpoint.weights } else { &checkpoint.ema };
     restore(&file, weights, &network.params)?;
     network.stage = checkpoint.progress.stage(network.coarse_epochs());
+    network.trained_on = checkpoint.trained_on;
     Ok(network)
 }
 
@@ -81,20 +86,24 @@ impl Checkpoint {
     ) -> Result<()> {
         let mut tensors = Vec::new();
         for entry in network.params.entries() {
-            tensors.push((entry.name, Floats::new(entry.var.as_tensor())?));
+            tensors.push((entry.name, Stored::floats(entry.var.as_tensor())?));
         }
         for (prefix, group) in [(OPTIMIZER, optimizer), (EMA, ema)] {
             for (name, tensor) in group {
-                tensors.push((format!("{prefix}{name}"), Floats::new(tensor)?));
+                tensors.push((format!("{prefix}{name}"), Stored::floats(tensor)?));
             }
         }
-        let metadata = HashMap::from([
+        tensors.push((PICTURES.to_owned(), Stored::digests(&network.trained_on.pictures)));
+        let mut metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
             ("version".to_owned(), VERSION.to_owned()),
             ("recipe".to_owned(), network.recipe.to_toml()),
             ("classes".to_owned(), serde_json::Value::from(network.classes.clone()).to_string()),
             ("progress".to_owned(), toml::to_string(progress).map_err(|e| Error::checkpoint(path, e.to_string()))?),
         ]);
+        if let Some(dataset) = network.trained_on.dataset {
+            metadata.insert("dataset".to_owned(), format!("{dataset:016x}"));
+        }
         let bytes =
             safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))?;
         atomic::write(path, &bytes)
@@ -126,8 +135,15 @@ impl Checkpoint {
         let classes = serde_json::from_str(field("classes")?).map_err(|e| unreadable("classes", &e))?;
         let progress =
             toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
+        let dataset = metadata.get("dataset").map(|digest| u64::from_str_radix(digest, 16)).transpose();
+        let dataset = dataset.map_err(|e| unreadable("dataset", &e))?;
+        let mut trained_on = TrainedOn { dataset, pictures: Vec::new() };
         let (mut weights, mut optimizer, mut ema) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(broken)?.tensors() {
+            if name == PICTURES && view.dtype() == Dtype::I64 {
+                trained_on.pictures = view.data().as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+                continue;
+            }
             if view.dtype() != Dtype::F32 {
                 return Err(Error::checkpoint(path, format!("{name} is {:?}, expected F32", view.dtype())));
             }
@@ -141,7 +157,7 @@ impl Checkpoint {
                 weights.insert(name, tensor);
             }
         }
-        Ok(Self { recipe, classes, progress, weights, optimizer, ema })
+        Ok(Self { recipe, classes, progress, trained_on, weights, optimizer, ema })
     }
 }
 
@@ -180,22 +196,29 @@ pub fn restore(path: &Path, weights: &BTreeMap<String, Tensor>, params: &Params)
 }
 
 /// A tensor's values, little-endian.
-struct Floats {
+struct Stored {
+    dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl Floats {
-    fn new(tensor: &Tensor) -> Result<Self> {
+impl Stored {
+    fn floats(tensor: &Tensor) -> Result<Self> {
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(Self { shape: tensor.dims().to_vec(), bytes })
+        Ok(Self { dtype: Dtype::F32, shape: tensor.dims().to_vec(), bytes })
+    }
+
+    /// As signed numbers of the same bits: candle can't read unsigned ones of 64.
+    fn digests(digests: &[u64]) -> Self {
+        let bytes = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
+        Self { dtype: Dtype::I64, shape: vec![digests.len()], bytes }
     }
 }
 
-impl View for Floats {
+impl View for Stored {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        self.dtype
     }
 
     fn shape(&self) -> &[usize] {

@@ -6,6 +6,7 @@ use c2f_ops::nn::Params;
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::network::coarse_statistic;
 
 /// The exponential moving average of a network's variables, BatchNorm's running statistics included (timm's
 /// `ModelEmaV2`). It starts at the variables' first values.
@@ -37,6 +38,15 @@ impl Ema {
             }
         }
         Ok(())
+    }
+
+    /// Copies the coarse look's averaged statistics to the fine look's, as
+    /// [`Network::start_fine_statistics`](crate::Network::start_fine_statistics) does with the variables: their average up to
+    /// here is of values that nothing was trained with.
+    pub fn start_fine_statistics(&mut self) {
+        let coarse = |name: &String| self.averages.get(&coarse_statistic(name)?).cloned();
+        let started: Vec<_> = self.averages.keys().filter_map(|name| Some((name.clone(), coarse(name)?))).collect();
+        self.averages.extend(started);
     }
 
     /// The averages by the names of their variables.
@@ -87,5 +97,17 @@ mod tests {
         assert_eq!(value(&ema.averages()["w"]), 2.0);
         let inside = ema.with_averages(&params, || Ok(value(var.as_tensor()))).unwrap();
         assert_eq!((inside, value(var.as_tensor())), (2.0, 5.0));
+    }
+
+    #[test]
+    fn the_fine_looks_statistics_start_as_the_coarse_looks() {
+        let params = Params::new(&Device::Cpu, DType::F32, 0);
+        for (name, first) in [("bn.running_mean", 3.0), ("bn.fine_running_mean", 0.0), ("bn.weight", 1.0)] {
+            params.parameter(name, 1, Init::Constant(first)).unwrap();
+        }
+        let mut ema = Ema::new(&params, 0.75).unwrap();
+        ema.start_fine_statistics();
+        let values = ema.averages().values().map(|t| t.to_vec1::<f32>().unwrap()[0]).collect::<Vec<_>>();
+        assert_eq!(values, [3.0, 3.0, 1.0]);
     }
 }

@@ -12,6 +12,7 @@ use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::TrainedOn;
 use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
 use crate::{Error, Result};
 
@@ -39,6 +40,8 @@ pub struct Network {
     pub recipe: Recipe,
     /// Which looks have been trained: a fine look that hasn't been takes no part in predictions.
     pub stage: Stage,
+    /// Which pictures trained it.
+    pub trained_on: TrainedOn,
 }
 
 /// What a network says about B pictures of K classes.
@@ -110,6 +113,7 @@ impl Network {
             classes,
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
+            trained_on: TrainedOn::default(),
         })
     }
 
@@ -174,8 +178,7 @@ impl Network {
     /// If candle fails.
     pub fn start_fine_statistics(&self) -> Result<()> {
         for entry in self.params.entries() {
-            let Some((prefix, statistic)) = entry.name.rsplit_once("fine_running_") else { continue };
-            if let Some(coarse) = self.params.get(&format!("{prefix}running_{statistic}")) {
+            if let Some(coarse) = coarse_statistic(&entry.name).and_then(|name| self.params.get(&name)) {
                 entry.var.set(&coarse.var.as_tensor().copy()?)?;
             }
         }
@@ -275,6 +278,12 @@ fn source_size(recipe: &Recipe) -> usize {
     let zooms = recipe.method == Method::WsDan || (recipe.method.has_inverse() && recipe.inverse.mode != Mode::Mask);
     let scale = if zooms { recipe.inverse.source_scale } else { 1.0 };
     (recipe.image_size as f64 * scale).round() as usize
+}
+
+/// For the name of one of the fine look's running statistics, that of the coarse look's.
+pub(crate) fn coarse_statistic(name: &str) -> Option<String> {
+    let (prefix, statistic) = name.rsplit_once("fine_running_")?;
+    Some(format!("{prefix}running_{statistic}"))
 }
 
 /// The attention maps of a look of a method that has them.

@@ -69,15 +69,10 @@ pub struct TrainProgress {
     done: usize,
     started: Option<Instant>,
     epochs: usize,
-    validation_split: String,
+    may_choose: bool,
 }
 
 impl TrainProgress {
-    /// The split that the run is validated on; empty before it starts.
-    pub fn validation_split(&self) -> &str {
-        &self.validation_split
-    }
-
     /// Shows one event.
     pub fn show(&mut self, event: Event<'_>) {
         match event {
@@ -93,9 +88,15 @@ impl TrainProgress {
                     Some((epoch, done)) => info!("goes on in epoch {epoch} after {done} batches"),
                     None => {}
                 }
-                validation_split.clone_into(&mut self.validation_split);
+                self.may_choose = validation_split == "val";
                 (self.epochs, self.batches) = (epochs, (epochs * batches).saturating_sub(past));
                 self.started = Some(Instant::now());
+            }
+            Event::Check { done, of } => {
+                self.bar(of, || "reading the pictures to validate on".to_owned()).set_position(done as u64);
+                if done == of {
+                    self.clear();
+                }
             }
             Event::Batch { epoch, stage, done, of, loss, lr, images_per_s } => {
                 self.done += 1;
@@ -115,7 +116,8 @@ impl TrainProgress {
             }
             Event::Epoch { record, best } => {
                 self.clear();
-                info!("{}{}", epoch_line(record, self.epochs), if best { ", the best so far" } else { "" });
+                let best = if best && self.may_choose { ", the best so far" } else { "" };
+                info!("{}{best}", epoch_line(record, self.epochs));
             }
             Event::Warning(message) => warn!("{message}"),
             _ => {}

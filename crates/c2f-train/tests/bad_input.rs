@@ -70,7 +70,22 @@ fn a_class_with_one_picture() {
     let classes = folder.path().join("test");
     std::fs::create_dir(classes.join("lonely")).unwrap();
     RgbImage::new(8, 8).save(classes.join("lonely/one.png")).unwrap();
-    all_refuse(1, &format!("folder:{}", text(&classes)), &["lonely", "at least 2"]);
+    let output = folder.path().join("run");
+    let data = format!("folder:{}", text(&classes));
+    let mut training = train(&output, &[]);
+    training[2] = &data;
+    for arguments in [training, vec!["data", "inspect", &data]] {
+        let line = fail(1, &arguments);
+        assert!(line.contains("lonely") && line.contains("at least 2"), "{line}");
+    }
+    assert!(!output.exists(), "a run that never began leaves no folder");
+    // A single one is enough to be measured.
+    std::fs::remove_dir_all(classes.join("lonely")).unwrap();
+    for class in std::fs::read_dir(&classes).unwrap() {
+        std::fs::remove_file(class.unwrap().path().join("1.png")).unwrap();
+    }
+    let measured = json(&["eval", "--checkpoint", text(&Good::get().run()), "--data", &data, "--json"]);
+    assert_eq!(measured["n"], 3);
 }
 
 #[test]

@@ -110,6 +110,8 @@ fn a_full_evaluation_adds_to_the_plain_one() {
     let plain = json(&[&arguments[..], &["--json"]].concat());
     let full = json(&[&arguments[..], &["--json", "--full"]].concat());
     let added = [
+        "split",
+        "trained_on",
         "parameters",
         "area",
         "loss",

@@ -4,14 +4,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{program, succeed, text, train};
-use safetensors::SafeTensors;
+use common::{program, succeed, tensors, text, train};
 
 /// Three epochs of 12 batches; a save after every second one.
 const SETTINGS: [&str; 6] =
@@ -31,15 +29,6 @@ fn arguments(run: &Path) -> Vec<&str> {
 fn spawn(run: &Path) -> Child {
     let mut command = program();
     command.args(arguments(run)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
-}
-
-/// Every tensor of the last checkpoint: weights, statistics and the optimiser's state.
-fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = std::fs::read(run.join("checkpoints/last.safetensors")).expect("a checkpoint");
-    let file = SafeTensors::deserialize(&bytes).expect("a whole checkpoint");
-    let tensors: BTreeMap<_, _> = file.tensors().into_iter().map(|(name, t)| (name, t.data().to_vec())).collect();
-    assert!(tensors.keys().any(|name| name.starts_with("optimizer.")), "the optimiser's state is saved");
-    tensors
 }
 
 fn assert_same_tensors(run: &Path, reference: &Path) {

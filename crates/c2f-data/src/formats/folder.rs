@@ -1,10 +1,10 @@
-//! A folder for each class: `DIR/{train,val,test}/class/*.jpg`, or `DIR/class/*.jpg` with a seeded split.
+//! A folder for each class: `DIR/{train,val,test}/class/*.jpg`, or `DIR/class/*.jpg` without splits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::ALL;
 use super::files::{entries, is_picture, require_folder};
-use super::split::stratified;
 use crate::{Dataset, Error, Kind, Result, Sample, Source};
 
 const LAYOUT: &str = "`{train,test}/class/picture.jpg` or `class/picture.jpg`";
@@ -12,14 +12,14 @@ const LAYOUT: &str = "`{train,test}/class/picture.jpg` or `class/picture.jpg`";
 /// The pictures of each class, by the class's name.
 type Classes = BTreeMap<String, Vec<String>>;
 
-/// Reads a folder of class folders. If it holds `train` or `test`, those (and `val`) are the splits; if not, each
-/// class is split by `seed`. Classes are sorted by name, pictures by class and name.
-pub(crate) fn open(root: &Path, seed: u64) -> Result<Dataset> {
+/// Reads a folder of class folders. If it holds `train` or `test`, those (and `val`) are the splits. Classes are sorted by
+/// name, pictures by class and name.
+pub(crate) fn open(root: &Path) -> Result<Dataset> {
     require_folder(root, LAYOUT)?;
     if !root.join("train").is_dir() && !root.join("test").is_dir() {
         let pictures = read_classes(root, "")?;
         let classes: Vec<String> = pictures.keys().cloned().collect();
-        let splits = stratified(root, &classes, label(root, &classes, pictures), seed)?;
+        let splits = BTreeMap::from([(ALL.to_owned(), label(root, &classes, pictures))]);
         return Ok(super::dataset(Kind::Folder, root, classes, splits));
     }
     let mut by_split = BTreeMap::new();

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::ALL;
 use super::classes::{labels, sorted};
 use super::csv::fields;
 use super::files::read_text;
 use super::pictures::{Listed, Pictures};
-use super::split::stratified;
 use crate::{Dataset, Error, Kind, Result, Sample};
 
 /// What a list holds. There may be millions of rows, so that each class and split is held once.
@@ -27,8 +27,8 @@ struct Row {
 }
 
 /// Reads a list. Files are relative to the list's folder; the label is the class's name. Classes are sorted by name,
-/// or by value if all are whole numbers. Without a column for the split, each class is split by `seed`.
-pub(crate) fn open(list: &Path, seed: u64, listed: Listed) -> Result<Dataset> {
+/// or by value if all are whole numbers. Without a column for the split there is none.
+pub(crate) fn open(list: &Path, listed: Listed) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
     let List { rows, classes: found } = parse(list, &text)?;
     drop(text);
@@ -42,10 +42,7 @@ pub(crate) fn open(list: &Path, seed: u64, listed: Listed) -> Result<Dataset> {
         let sample = pictures.sample(&file, labels[class]).map_err(|message| Error::line(list, line, message))?;
         splits.entry(split).or_default().push(sample);
     }
-    let splits = match splits.remove(&None) {
-        Some(samples) => stratified(list, &classes, samples, seed)?,
-        None => splits.into_iter().map(|(split, samples)| (split.unwrap_or_default().to_owned(), samples)).collect(),
-    };
+    let splits = splits.into_iter().map(|(split, samples)| (split.unwrap_or(ALL).to_owned(), samples)).collect();
     Ok(super::dataset(Kind::List, list, classes, splits))
 }
 

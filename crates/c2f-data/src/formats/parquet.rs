@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::ALL;
 use super::classes::{labels, sorted};
 use super::files::{entries, require_folder, unpacked};
 use super::list::split_name;
-use super::split::stratified;
 use crate::parquet::{Labels, ParquetFile};
 use crate::{Dataset, Error, Kind, Result, Sample, Source};
 
@@ -23,8 +23,8 @@ struct Shard {
 }
 
 /// Reads the folder that holds `data`, or the Parquet files themselves. The split is what their names begin with; with
-/// `train` alone each class is split by `seed`. Classes have the order of the file's names, or are sorted.
-pub(crate) fn open(root: &Path, seed: u64) -> Result<Dataset> {
+/// `train` alone there are none. Classes have the order of the file's names, or are sorted.
+pub(crate) fn open(root: &Path) -> Result<Dataset> {
     require_folder(root, LAYOUT)?;
     let base = unpacked(root, &["data"]);
     let prefix = if base == root { "" } else { "data/" };
@@ -57,7 +57,7 @@ pub(crate) fn open(root: &Path, seed: u64) -> Result<Dataset> {
     if splits.len() == 1
         && let Some(samples) = splits.remove("train")
     {
-        splits = stratified(root, &classes, samples, seed)?;
+        splits.insert(ALL.to_owned(), samples);
     }
     Ok(super::dataset(Kind::Parquet, root, classes, splits))
 }

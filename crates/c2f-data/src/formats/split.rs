@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rand::seq::SliceRandom;
 
+use crate::digest::fnv1a;
 use crate::random::generator;
 use crate::{Error, Result, Sample};
 
@@ -48,9 +49,4 @@ pub(crate) fn shuffled_by_class(classes: &[String], samples: &[Sample], seed: u6
         indices.shuffle(&mut generator(seed, *b"split   ", [fnv1a(class), 0]));
     }
     by_class
-}
-
-/// The 64-bit FNV-1a hash: the standard library's may change between versions of Rust.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -163,6 +163,7 @@ fn boxes_are_those_of_the_picture_before_it_is_turned() {
         ancestors: Vec::new(),
         parts: Vec::new(),
         splits: BTreeMap::from([("test".to_owned(), vec![sample(24.0, 16.0), sample(16.0, 24.0)])]),
+        drawn: false,
     };
     let found = verify(&dataset, 2, &mut |_| {});
     assert_eq!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::Spec;
-use c2f_train::engine::{TestViews, relabel};
+use c2f_train::engine::{Selection, TestViews, select};
 use c2f_train::measures::{Measures, measure};
 use c2f_train::{Error, Evaluation};
 use serde::Serialize;
@@ -22,9 +22,9 @@ pub struct Args {
     /// The data set, `kind:path`; its classes are matched by name
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// Which of its splits
-    #[arg(long, value_name = "NAME", default_value = "test")]
-    split: String,
+    /// Which of its splits, or `all` [default: test; all of a data set without splits, if it isn't the one trained on]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     /// Average the predictions of the crops in the centre and in the four corners
     #[arg(long)]
     five_crop: bool,
@@ -52,22 +52,37 @@ struct Accuracy {
     top1_coarse: Option<f64>,
     top1_fine: Option<f64>,
     #[serde(flatten)]
-    full: Option<Measures>,
+    full: Option<Full>,
+}
+
+/// What `--full` adds.
+#[derive(Serialize)]
+struct Full {
+    /// What was measured.
+    split: String,
+    /// How many of its pictures trained the network.
+    trained_on: usize,
+    #[serde(flatten)]
+    measures: Measures,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let device = device(&args.device)?;
     let spec: Spec = args.data.parse().map_err(Error::from)?;
     let network = c2f_train::load_network(&args.checkpoint, &device)?;
-    let dataset = c2f_data::open(&spec).map_err(Error::from)?;
-    let samples = dataset.split(&args.split).map_err(Error::from)?;
-    let samples = relabel(samples, &dataset.classes, &network.classes)?;
+    let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
+    if trained_on > 0 {
+        tracing::warn!(
+            "{trained_on} of the {} pictures of {split} trained this network: its accuracy on new ones will be lower",
+            samples.len()
+        );
+    }
     let views = TestViews { five_crop: args.five_crop, flip: args.flip };
-    let bar = progress::bar(&args.split, samples.len());
+    let bar = progress::bar(&split, samples.len());
     let mut show = |done: usize, _: usize| bar.set_position(done as u64);
     let (evaluation, full) = if args.full {
         let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;
-        (evaluation, Some(measures))
+        (evaluation, Some(Full { split: split.clone(), trained_on, measures }))
     } else {
         (c2f_train::evaluate(&network, &samples, views, &mut show)?, None)
     };
@@ -78,15 +93,15 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return print_json(&Accuracy::new(&evaluation, full));
     }
-    let mut text = table(&evaluation, &args.split)?;
+    let mut text = table(&evaluation, &split)?;
     if let Some(full) = &full {
-        measures::write(&mut text, full)?;
+        measures::write(&mut text, &full.measures)?;
     }
     print(&text)
 }
 
 impl Accuracy {
-    fn new(e: &Evaluation, full: Option<Measures>) -> Self {
+    fn new(e: &Evaluation, full: Option<Full>) -> Self {
         Self {
             n: e.n,
             classes: e.classes,

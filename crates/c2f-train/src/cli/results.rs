@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use c2f_data::{Sample, Spec};
+use c2f_data::Sample;
 use c2f_train::checkpoint::best_path;
 use c2f_train::engine::TestViews;
 use c2f_train::overlay::{self, Explanation, Picture};
 use c2f_train::report::Report;
-use c2f_train::{EpochRecord, Error, Network, Recipe, Summary, TrainOptions};
+use c2f_train::{EpochRecord, Network, Recipe, Summary, TrainOptions};
 
-use super::{percent, print};
+use super::{one_line, percent, print};
 use crate::progress;
 
 /// Pictures on the page, and in the folder of overlays.
@@ -21,48 +21,68 @@ const MISTAKES: usize = 8;
 /// Classes that an overlay lists.
 const GUESSES: usize = 5;
 
-/// Writes overlays and report into the run's folder and prints the results. `split` is what the run was validated on.
-/// A run that was stopped isn't evaluated again, so its page lacks the mistakes.
-pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary, split: &str) -> Result<()> {
+/// What to do for an epoch to be chosen.
+const NO_CHOICE: &str = "the data set has no pictures to choose an epoch on, so this is the last; `holdout=10` among its \
+                         options holds a tenth of the training pictures out for that";
+
+/// Prints the results, then writes overlays and report into the run's folder: the trained network is safe, so what goes
+/// wrong there is a warning. A run that was stopped isn't evaluated again, so its page lacks the mistakes.
+pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Result<()> {
     let run = &summary.output;
-    let spec: Spec = recipe.data.as_deref().unwrap_or_default().parse().map_err(Error::from)?;
-    let dataset = c2f_data::open(&spec).map_err(Error::from)?;
-    let pictures = dataset.split(split).map_err(Error::from)?;
-    let records = c2f_train::read_metrics(&run.join("metrics.jsonl"))?;
-    let mut shown = Shown::default();
-    if best_path(run).exists() {
-        let network = c2f_train::load_network(run, &options.device)?;
-        shown = Shown::of(&network, pictures, !summary.interrupted)?;
-        save_overlays(&shown.samples, &run.join("overlays"))?;
-    }
-    let notice = format!("This run was stopped. It goes on with: {}", resume_command(run));
-    let page = Report {
-        name: &run.display().to_string(),
-        data: &spec.to_string(),
-        classes: dataset.classes.len(),
-        pictures: pictures.len(),
-        recipe,
-        records: &records,
-        best: summary.best.as_ref(),
-        samples: &shown.samples,
-        mistakes: &shown.mistakes,
-        notice: summary.interrupted.then_some(&notice),
-    };
-    page.write(&run.join("report.html"))?;
     let mut text = String::new();
     match &summary.best {
-        Some(best) => {
-            let task = format!("{} pictures of {split}, {} classes", pictures.len(), dataset.classes.len());
-            write_results(&mut text, recipe, best, &task, dataset.classes.len(), run)?;
-        }
+        Some(best) => write_results(&mut text, recipe, best, summary)?,
         None => writeln!(text, "no epoch was finished")?,
+    }
+    print(&text)?;
+    text.clear();
+    match write_pages(recipe, options, summary) {
+        Ok(()) if summary.best.is_some() => {
+            writeln!(text, "report      {}", run.join("report.html").display())?;
+            writeln!(text, "overlays    {}", run.join("overlays").display())?;
+        }
+        Ok(()) => {}
+        Err(error) => {
+            tracing::warn!("the network is trained and saved, but its report isn't whole: {}", one_line(&error))
+        }
     }
     if summary.interrupted {
         writeln!(text, "\nstopped and saved; to go on:\n  {}", resume_command(run))?;
     } else {
-        write_next(&mut text, &spec, run)?;
+        write_next(&mut text, recipe.data.as_deref().unwrap_or_default(), run)?;
     }
     print(&text)
+}
+
+/// Overlays and the report.
+fn write_pages(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Result<()> {
+    let (run, data) = (&summary.output, &summary.data);
+    let records = c2f_train::read_metrics(&run.join("metrics.jsonl"))?;
+    let mut shown = Shown::default();
+    if best_path(run).exists() {
+        let network = c2f_train::load_network(run, &options.device)?;
+        shown = Shown::of(&network, data.validation(), !summary.interrupted)?;
+        save_overlays(&shown.samples, &run.join("overlays"))?;
+    }
+    let notice = match (summary.interrupted, data.may_choose()) {
+        (true, _) => Some(format!("This run was stopped. It goes on with: {}", resume_command(run))),
+        (false, false) => Some(format!("No epoch was chosen: {NO_CHOICE}.")),
+        (false, true) => None,
+    };
+    let page = Report {
+        name: &run.display().to_string(),
+        data: recipe.data.as_deref().unwrap_or_default(),
+        classes: data.dataset.classes.len(),
+        pictures: data.validation().len(),
+        recipe,
+        records: &records,
+        best: summary.best.as_ref(),
+        is_chosen: data.may_choose(),
+        samples: &shown.samples,
+        mistakes: &shown.mistakes,
+        notice: notice.as_deref(),
+    };
+    Ok(page.write(&run.join("report.html"))?)
 }
 
 #[derive(Default)]
@@ -101,31 +121,27 @@ fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
     Ok(overlay::explain(network, &pictures, GUESSES)?)
 }
 
+/// Numbered, in the order of the report: pictures' names may be longer than a file's may.
 fn save_overlays(explanations: &[Explanation], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (index, explanation) in explanations.iter().enumerate() {
-        let stem = Path::new(&explanation.name).file_stem().unwrap_or_default().to_string_lossy();
-        let path = folder.join(format!("{:02}-{stem}.png", index + 1));
+        let path = folder.join(format!("{:02}.png", index + 1));
         overlay::sheet(explanation).save(&path).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-fn write_results(
-    text: &mut String,
-    recipe: &Recipe,
-    best: &EpochRecord,
-    task: &str,
-    classes: usize,
-    run: &Path,
-) -> Result<()> {
-    writeln!(text, "{} on {}: {task}", recipe.method, recipe.backbone)?;
-    let chance = percent(1.0 / classes as f64);
+fn write_results(text: &mut String, recipe: &Recipe, best: &EpochRecord, summary: &Summary) -> Result<()> {
+    let (data, classes) = (&summary.data, summary.data.dataset.classes.len());
+    let (pictures, split) = (data.validation().len(), data.validation_split);
+    writeln!(text, "{} on {}: {pictures} pictures of {split}, {classes} classes", recipe.method, recipe.backbone)?;
+    let which = if data.may_choose() { "best" } else { "last" };
     writeln!(
         text,
-        "  {:<20} {:>8}   (chance: {chance}; best of {} epochs: {})",
+        "  {:<20} {:>8}   (chance: {}; {which} of {} epochs: {})",
         "top-1",
         percent(best.val_top1),
+        percent(1.0 / classes as f64),
         recipe.epochs,
         best.epoch
     )?;
@@ -139,18 +155,19 @@ fn write_results(
             writeln!(text, "  {label:<20} {:>8}", percent(share))?;
         }
     }
-    writeln!(text, "\ncheckpoint  {}", best_path(run).display())?;
-    writeln!(text, "report      {}", run.join("report.html").display())?;
-    writeln!(text, "overlays    {}", run.join("overlays").display())?;
+    if !data.may_choose() {
+        writeln!(text, "  {NO_CHOICE}")?;
+    }
+    writeln!(text, "\ncheckpoint  {}", best_path(&summary.output).display())?;
     Ok(())
 }
 
 /// Commands to go on with, as this program was called.
-fn write_next(text: &mut String, spec: &Spec, run: &Path) -> Result<()> {
+fn write_next(text: &mut String, data: &str, run: &Path) -> Result<()> {
     let program = program();
     let checkpoint = quoted(&run.display().to_string());
     writeln!(text, "\nnext, for example")?;
-    writeln!(text, "  {program} eval --checkpoint {checkpoint} --data {}", quoted(&spec.to_string()))?;
+    writeln!(text, "  {program} eval --checkpoint {checkpoint} --data {}", quoted(data))?;
     writeln!(text, "  {program} predict --checkpoint {checkpoint} --overlay seen PICTURE.jpg")?;
     writeln!(text, "  {program} train --data folder:PICTURES --weights tf_efficientnet_lite0.in1k")?;
     Ok(())

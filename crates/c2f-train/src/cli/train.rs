@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
     let options = TrainOptions { output, resume: args.resume, device, stop: stop_on_signals()? };
     let mut progress = TrainProgress::default();
     let summary = c2f_train::train(&recipe, &options, &mut |event| progress.show(event))?;
-    results::finish(&recipe, &options, &summary, progress.validation_split())
+    results::finish(&recipe, &options, &summary)
 }
 
 /// The first Ctrl-C or SIGTERM asks the training to save and stop; the second ends the process at once.

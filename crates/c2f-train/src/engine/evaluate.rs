@@ -79,7 +79,7 @@ pub struct Row {
     pub correct_fine: Option<bool>,
 }
 
-/// Evaluates a network on samples whose labels are its classes' indices (see [`relabel`]). `on_batch` is told how many
+/// Evaluates a network on samples whose labels are its classes' indices (see [`relabel`](super::relabel)). `on_batch` is told how many
 /// pictures are done, and of how many.
 ///
 /// # Errors
@@ -116,22 +116,9 @@ pub(super) fn evaluate_until(
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Option<Evaluation>> {
     let recipe = &network.recipe;
-    let config = LoaderConfig {
-        batch_size: recipe.batch_size,
-        threads: recipe.loader.threads,
-        prefetch: recipe.loader.prefetch,
-        shuffle: false,
-        balanced: false,
-        drop_last: false,
-        seed: recipe.seed,
-        max_unreadable: recipe.loader.max_unreadable,
-        // Each picture is read once.
-        cache_mb: 0,
-    };
     let all: Arc<[Sample]> = Arc::from(samples);
     let epoch = |(place, flip)| {
-        let transform = Transform::Eval(network.eval_transform_at(place, flip));
-        Loader::new(Arc::clone(&all), transform, config.clone()).epoch(0, 0)
+        loader_of(network, Arc::clone(&all), Transform::Eval(network.eval_transform_at(place, flip))).epoch(0, 0)
     };
     // A loader for each view: all give the same pictures in the same order.
     let mut epochs: Vec<Epoch> = views.all().map(epoch).collect();
@@ -157,19 +144,21 @@ pub(super) fn evaluate_until(
     Ok(Some(tally.finish(network.classes.len(), unreadable)))
 }
 
-/// The samples with their labels changed from indices into `theirs` to indices into `known`, by the classes' names.
-///
-/// # Errors
-/// If a class that has pictures isn't known.
-pub fn relabel(samples: &[Sample], theirs: &[String], known: &[String]) -> Result<Vec<Sample>> {
-    let index = |sample: &Sample| {
-        let name = &theirs[sample.label];
-        known.iter().position(|class| class == name).ok_or_else(|| Error::Dataset {
-            name: sample.file.to_string(),
-            message: format!("the checkpoint doesn't know the class {name}"),
-        })
+/// A loader of pictures to look at once, in their order.
+pub(super) fn loader_of(network: &Network, samples: Arc<[Sample]>, transform: Transform) -> Loader {
+    let recipe = &network.recipe;
+    let config = LoaderConfig {
+        batch_size: recipe.batch_size,
+        threads: recipe.loader.threads,
+        prefetch: recipe.loader.prefetch,
+        shuffle: false,
+        balanced: false,
+        drop_last: false,
+        seed: recipe.seed,
+        max_unreadable: recipe.loader.max_unreadable,
+        cache_mb: 0,
     };
-    samples.iter().map(|sample| Ok(Sample { label: index(sample)?, ..sample.clone() })).collect()
+    Loader::new(samples, transform, config)
 }
 
 #[derive(Default)]
@@ -310,19 +299,5 @@ mod tests {
         let all = views(true, true);
         assert_eq!(all.len(), 10);
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 10);
-    }
-
-    #[test]
-    fn classes_are_matched_by_name() {
-        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let sample = |label| {
-            let source = c2f_data::Source::File { root: std::path::Path::new("").into() };
-            Sample::new("a.jpg", label, source)
-        };
-        let known = names(&["crow", "finch", "gull"]);
-        let relabelled = relabel(&[sample(0), sample(1)], &names(&["gull", "crow"]), &known).unwrap();
-        assert_eq!(relabelled.iter().map(|s| s.label).collect::<Vec<_>>(), [2, 0]);
-        let error = relabel(&[sample(0)], &names(&["emu"]), &known).unwrap_err();
-        assert!(error.to_string().contains("emu"), "{error}");
     }
 }

@@ -28,6 +28,13 @@ pub enum Event<'a> {
         /// Where a resumed run goes on: epoch, counted from 1, and batches of it that are done.
         resumed: Option<(usize, usize)>,
     },
+    /// Pictures to validate on were read, before the first epoch.
+    Check {
+        /// Pictures done.
+        done: usize,
+        /// Pictures in all.
+        of: usize,
+    },
     /// A batch was trained on.
     Batch {
         /// Epoch, counted from 1.
@@ -58,7 +65,7 @@ pub enum Event<'a> {
     Epoch {
         /// The line.
         record: &'a EpochRecord,
-        /// Whether it is the best of its stage so far.
+        /// Whether it is the one that evaluation takes: the best of its stage so far, or the last where none may be chosen.
         best: bool,
     },
     /// A checkpoint was written.

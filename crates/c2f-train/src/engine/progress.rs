@@ -14,13 +14,11 @@ pub struct Progress {
     pub batch: usize,
     /// Steps in a row, up to now, whose loss or gradient wasn't finite.
     pub not_finite: usize,
-    /// Training pictures of the data set, to notice another one.
-    pub samples: usize,
     /// Sums over the batches done of the epoch that is running.
     pub sums: Sums,
     /// The line of the last epoch.
     pub last: Option<EpochRecord>,
-    /// The line of the best epoch of the current stage.
+    /// The line of the epoch that evaluation takes: the best of the current stage or, without pictures to choose on, the last.
     pub best: Option<EpochRecord>,
 }
 
@@ -70,11 +68,13 @@ impl Sums {
 }
 
 impl Progress {
-    /// Takes the line of an epoch in; says whether it is the best of its stage: by accuracy, then by loss. A new stage
-    /// starts anew, since the network that is wanted is the one of the last stage.
-    pub fn finish_epoch(&mut self, record: &EpochRecord) -> bool {
+    /// Takes the line of an epoch in; says whether it is the one that evaluation takes from now on. If `may_choose`, that is
+    /// the best of its stage: by accuracy, then by loss. A new stage starts anew, since the network that is wanted is the one
+    /// of the last stage. If not, since the epochs were measured on the test pictures, it is the last.
+    pub fn finish_epoch(&mut self, record: &EpochRecord, may_choose: bool) -> bool {
         let rank = |r: &EpochRecord| (r.val_top1, -r.val_loss);
-        let better = self.best.as_ref().is_none_or(|best| best.stage != record.stage || rank(record) > rank(best));
+        let is_better = |best: &EpochRecord| best.stage != record.stage || rank(record) > rank(best);
+        let better = !may_choose || self.best.as_ref().is_none_or(is_better);
         if better {
             self.best = Some(record.clone());
         }
@@ -126,11 +126,19 @@ mod tests {
     #[test]
     fn best_is_by_accuracy_then_loss_within_the_stage() {
         let mut progress = Progress::default();
-        assert!(progress.finish_epoch(&record(1, Stage::Coarse, 0.5, 1.0)));
-        assert!(progress.finish_epoch(&record(2, Stage::Coarse, 0.5, 0.9)));
-        assert!(!progress.finish_epoch(&record(3, Stage::Coarse, 0.4, 0.1)));
-        assert!(progress.finish_epoch(&record(4, Stage::Fine, 0.3, 2.0)));
+        assert!(progress.finish_epoch(&record(1, Stage::Coarse, 0.5, 1.0), true));
+        assert!(progress.finish_epoch(&record(2, Stage::Coarse, 0.5, 0.9), true));
+        assert!(!progress.finish_epoch(&record(3, Stage::Coarse, 0.4, 0.1), true));
+        assert!(progress.finish_epoch(&record(4, Stage::Fine, 0.3, 2.0), true));
         assert_eq!((progress.best.unwrap().epoch, progress.epoch), (4, 4));
+    }
+
+    #[test]
+    fn the_last_epoch_is_taken_where_none_may_be_chosen() {
+        let mut progress = Progress::default();
+        assert!(progress.finish_epoch(&record(1, Stage::Coarse, 0.5, 1.0), false));
+        assert!(progress.finish_epoch(&record(2, Stage::Coarse, 0.4, 2.0), false));
+        assert_eq!(progress.best.unwrap().epoch, 2);
     }
 
     #[test]

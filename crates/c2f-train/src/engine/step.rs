@@ -65,6 +65,22 @@ impl Stepper {
         self.ema.as_ref()
     }
 
+    /// Starts stage 2 with the coarse look's statistics for the fine look, in the network and in the moving average.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn start_fine_statistics(&mut self, network: &Network) -> Result<()> {
+        if let Some(ema) = &mut self.ema {
+            ema.start_fine_statistics();
+        }
+        network.start_fine_statistics()
+    }
+
+    /// Whether there was a batch since the last step.
+    pub fn has_batches(&self) -> bool {
+        self.pending.batches > 0
+    }
+
     /// Takes the saved states of the optimiser and the moving average up.
     pub fn restore(&mut self, optimizer: BTreeMap<String, Tensor>, ema: BTreeMap<String, Tensor>) {
         self.optimizer.set_state(optimizer);

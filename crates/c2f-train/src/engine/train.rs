@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use c2f_data::{Batch, Dataset, DiskCache, Loader, LoaderConfig, Sample, Spec};
+use c2f_data::{Batch, DiskCache, Loader, LoaderConfig};
 use candle_core::Device;
 
-use super::evaluate::{TestViews, evaluate_until};
+use super::evaluate::{TestViews, evaluate_until, loader_of};
 use super::metrics::{read_lines, write_lines};
 use super::progress::stage_of;
 use super::step::{StepReport, Stepper};
-use super::{EpochRecord, Evaluation, Event, Inputs, Progress};
+use super::{Data, EpochRecord, Evaluation, Event, Inputs, Progress, TrainedOn};
 use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
 use crate::recipe::Sampling;
@@ -40,22 +40,26 @@ pub struct TrainOptions {
 pub struct Summary {
     /// Epochs done.
     pub epochs: usize,
-    /// The best epoch of the last stage, counted from 1; its weights are in `checkpoints/best.safetensors`.
+    /// The epoch, counted from 1, whose weights are in `checkpoints/best.safetensors`: the best of the last stage, measured on
+    /// the split `val`; the last where the data set has none, as the test pictures mustn't choose.
     pub best_epoch: Option<usize>,
     /// The line of the last epoch.
     pub last: Option<EpochRecord>,
-    /// The line of the best epoch.
+    /// The line of `best_epoch`.
     pub best: Option<EpochRecord>,
     /// Whether it was told to stop before its end.
     pub interrupted: bool,
     /// The run's folder.
     pub output: PathBuf,
+    /// The pictures that the run began with.
+    pub data: Data,
 }
 
 /// Trains as the recipe says, and tells `on_event` what happens.
 ///
 /// Stage 1 trains the coarse look for `inverse.coarse_epochs`, stage 2 both looks. Each epoch ends with a validation on the
-/// split `val` or, without one, `test`, a line in `metrics.jsonl` and a checkpoint. A run that was killed at any moment and
+/// split `val` or, without one, `test`, a line in `metrics.jsonl` and a checkpoint. The pictures to validate on are read once
+/// before the first epoch, so that damaged ones are known at once. A run that was killed at any moment and
 /// resumed has, bit for bit, the weights of an uninterrupted one.
 ///
 /// # Errors
@@ -69,40 +73,6 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, on_event: &mut dyn FnMut(E
         None => Run::start(recipe, options, &data, on_event)?,
     };
     run.train(&data, on_event)
-}
-
-/// The pictures of a run.
-struct Data {
-    dataset: Dataset,
-    train: Arc<[Sample]>,
-    validation_split: &'static str,
-}
-
-impl Data {
-    fn open(recipe: &Recipe) -> Result<Self> {
-        let spec: Spec = match &recipe.data {
-            Some(spec) => spec.parse()?,
-            None => {
-                return Err(Error::Usage("no data set: give --data KIND:PATH or set data in the recipe".to_owned()));
-            }
-        };
-        let dataset = c2f_data::open(&spec)?;
-        let validation_split = if dataset.splits.contains_key("val") { "val" } else { "test" };
-        let train: Arc<[Sample]> = dataset.split("train")?.into();
-        for (split, is_empty) in
-            [("train", train.is_empty()), (validation_split, dataset.split(validation_split)?.is_empty())]
-        {
-            if is_empty {
-                let message = format!("the split {split} has no pictures");
-                return Err(Error::Dataset { name: dataset.name, message });
-            }
-        }
-        Ok(Self { dataset, train, validation_split })
-    }
-
-    fn validation(&self) -> &[Sample] {
-        self.dataset.splits.get(self.validation_split).map_or(&[], Vec::as_slice)
-    }
 }
 
 fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
@@ -129,7 +99,7 @@ impl<'a> Run<'a> {
         data: &Data,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        let network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
+        let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
         if last_path(&options.output).exists() {
             return Err(Error::Usage(format!(
                 "{} holds a run: give --resume to go on with it, or another --output",
@@ -145,8 +115,8 @@ impl<'a> Run<'a> {
                 recipe.epochs
             )));
         }
-        let stepper = Stepper::new(&network)?;
-        let progress = Progress { samples: data.train.len(), ..Progress::default() };
+        network.trained_on = TrainedOn::new(&data.dataset);
+        let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
         Ok(Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false })
     }
 
@@ -160,21 +130,9 @@ impl<'a> Run<'a> {
                 changed.join(", ")
             )));
         }
-        let (classes, samples) = (&data.dataset.classes, data.train.len());
-        if *classes != checkpoint.classes || samples != checkpoint.progress.samples {
-            return Err(Error::checkpoint(
-                &path,
-                format!(
-                    "it was trained on {} pictures of {} classes, but {} has {samples} of {} classes{}",
-                    checkpoint.progress.samples,
-                    checkpoint.classes.len(),
-                    data.dataset.name,
-                    classes.len(),
-                    if classes.len() == checkpoint.classes.len() { " or others" } else { "" }
-                ),
-            ));
-        }
-        let network = Network::new(recipe, checkpoint.classes, &options.device)?;
+        data.check_same(&path, &checkpoint, recipe)?;
+        let mut network = Network::new(recipe, checkpoint.classes, &options.device)?;
+        network.trained_on = checkpoint.trained_on;
         restore(&path, &checkpoint.weights, &network.params)?;
         let mut stepper = Stepper::new(&network)?;
         let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
@@ -210,12 +168,35 @@ impl<'a> Run<'a> {
             batches: loader.batches(),
             resumed: self.is_resumed.then_some((self.progress.epoch + 1, self.progress.batch)),
         });
+        if self.progress == Progress::default() && !self.read_validation(data, on_event)? {
+            return Ok(self.summary(data, true));
+        }
         while self.progress.epoch < self.recipe.epochs {
             if !self.train_epoch(&loader, on_event)? || !self.finish_epoch(data, on_event)? {
-                return Ok(self.summary(true));
+                return Ok(self.summary(data, true));
             }
         }
-        Ok(self.summary(false))
+        Ok(self.summary(data, false))
+    }
+
+    /// Reads the pictures that each epoch will be measured on, so that damaged ones don't end a run after its first epoch;
+    /// false if told to stop before.
+    fn read_validation(&self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let files = data.validation_files();
+        let of = files.len();
+        let mut done = 0;
+        for batch in loader_of(&self.network, files, self.network.eval_transform()).epoch(0, 0) {
+            let batch = batch?;
+            for (_, message) in &batch.unreadable {
+                on_event(Event::Warning(&format!("can't be validated on: {message}")));
+            }
+            done += batch.labels.len() + batch.unreadable.len();
+            on_event(Event::Check { done, of });
+            if self.options.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn loader(&self, data: &Data) -> Result<Loader> {
@@ -246,7 +227,7 @@ impl<'a> Run<'a> {
         let coarse_epochs = self.network.coarse_epochs();
         let stage = stage_of(epoch, coarse_epochs);
         if coarse_epochs == Some(epoch) && self.progress.batch == 0 {
-            self.network.start_fine_statistics()?;
+            self.stepper.start_fine_statistics(&self.network)?;
         }
         self.network.stage = stage;
         if self.progress.batch >= batches {
@@ -311,6 +292,10 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if !self.stepper.has_batches() {
+            // None of the pictures could be read, which was said.
+            return Ok(());
+        }
         if let Some(norm) = self.stepper.update(&self.network, lr)? {
             self.progress.not_finite = 0;
             self.progress.sums.steps += 1;
@@ -357,7 +342,7 @@ impl<'a> Run<'a> {
             lr: sums.lr,
             images_per_s: sums.images_per_s(),
         };
-        let best = self.progress.finish_epoch(&record);
+        let best = self.progress.finish_epoch(&record, data.may_choose());
         if best {
             self.save_best()?;
         }
@@ -402,7 +387,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn summary(&self, interrupted: bool) -> Summary {
+    fn summary(&self, data: &Data, interrupted: bool) -> Summary {
         Summary {
             epochs: self.progress.epoch,
             best_epoch: self.progress.best.as_ref().map(|record| record.epoch),
@@ -410,6 +395,7 @@ impl<'a> Run<'a> {
             best: self.progress.best.clone(),
             interrupted,
             output: self.options.output.clone(),
+            data: data.clone(),
         }
     }
 }

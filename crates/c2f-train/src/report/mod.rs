@@ -38,6 +38,8 @@ pub struct Report<'a> {
     pub records: &'a [EpochRecord],
     /// The epoch of the checkpoint that the pictures come from; its numbers head the page.
     pub best: Option<&'a EpochRecord>,
+    /// Whether that epoch is the best one; if not, it is the last.
+    pub is_chosen: bool,
     /// Pictures with what the network made of them.
     pub samples: &'a [Explanation],
     /// The wrong answers with the highest probabilities, the most confident first.
@@ -107,7 +109,7 @@ impl Report<'_> {
         numbers.push(share("chance", 1.0 / self.classes.max(1) as f64, String::new()));
         let plain = |label, value: String| Number { label, value, note: String::new() };
         numbers.push(plain("pictures tested", self.pictures.to_string()));
-        numbers.push(plain("best epoch", best.epoch.to_string()));
+        numbers.push(plain(if self.is_chosen { "best epoch" } else { "last epoch" }, best.epoch.to_string()));
         let digits = usize::from(best.images_per_s < 100.0);
         numbers.push(plain("images/s, training", format!("{:.digits$}", best.images_per_s)));
         numbers
@@ -270,6 +272,7 @@ mod tests {
             recipe,
             records,
             best: records.last(),
+            is_chosen: true,
             samples,
             mistakes: &[],
             notice: None,

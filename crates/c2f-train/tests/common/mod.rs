@@ -3,9 +3,11 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use safetensors::SafeTensors;
 use serde_json::Value;
 
 /// Settings that make a run of a few seconds: two epochs, one of each stage, on 16 drawn pictures of 3 classes.
@@ -82,6 +84,15 @@ pub fn text(path: &Path) -> &str {
 pub fn metrics(run: &Path) -> Vec<Value> {
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
     lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// Every tensor of the last checkpoint: weights, statistics and the optimiser's state.
+pub fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(run.join("checkpoints/last.safetensors")).expect("a checkpoint");
+    let file = SafeTensors::deserialize(&bytes).expect("a whole checkpoint");
+    let tensors: BTreeMap<_, _> = file.tensors().into_iter().map(|(name, t)| (name, t.data().to_vec())).collect();
+    assert!(tensors.keys().any(|name| name.starts_with("optimizer.")), "the optimiser's state is saved");
+    tensors
 }
 
 /// Draws `count` pictures of each class of [`DATA`] that `keep` wants into `folder/test/CLASS/N.png`.

@@ -1,5 +1,6 @@
 //! The engine from the outside, on pictures that are drawn: recipes, the training of each method, resuming.
 
+mod data;
 mod measures;
 mod methods;
 mod recipe;

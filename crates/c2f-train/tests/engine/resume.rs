@@ -165,6 +165,9 @@ fn what_cannot_be_resumed_says_why() {
     assert!(error.is_usage() && error.to_string().ends_with("different: optimizer.lr"), "{error}");
     let error = resume(&changed("data=synthetic?classes=4&size=24"));
     assert!(error.to_string().contains("of 3 classes") && error.to_string().contains("of 4 classes"), "{error}");
+    // The same classes and as many pictures, but others.
+    let error = resume(&changed("data=synthetic?classes=3&size=24&seed=1"));
+    assert!(error.to_string().contains("or others") && error.to_string().contains("seed=1"), "{error}");
 
     let path = last_path(folder.path());
     let bytes = std::fs::read(&path).unwrap();

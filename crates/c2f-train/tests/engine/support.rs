@@ -55,3 +55,24 @@ pub fn train_until(recipe: &Recipe, output: &Path, resume: bool, batches: usize)
 pub fn train_all(recipe: &Recipe, output: &Path) -> Summary {
     train(recipe, &options(output, false), &mut |_| {}).unwrap()
 }
+
+/// Draws `count` pictures of each class of [`recipe`]'s data, from the drawing numbered `first` of the class on, into
+/// `folder/CLASS/N.png`.
+pub fn draw(folder: &Path, first: usize, count: usize) {
+    let dataset = c2f_data::open(&"synthetic?classes=3&size=96&seed=5".parse().unwrap()).unwrap();
+    for (label, class) in dataset.classes.iter().enumerate() {
+        std::fs::create_dir_all(folder.join(class)).unwrap();
+        let samples = dataset.splits["train"].iter().filter(|sample| sample.label == label).enumerate();
+        for (number, sample) in samples.skip(first).take(count) {
+            c2f_data::decode(sample).unwrap().save(folder.join(format!("{class}/{number}.png"))).unwrap();
+        }
+    }
+}
+
+/// [`recipe`] on a folder of pictures, in one epoch.
+pub fn folder_recipe(folder: &Path, options: &str) -> Recipe {
+    let mut recipe = recipe(Method::Baseline);
+    recipe.set(&format!("data=folder:{}{options}", folder.display())).unwrap();
+    recipe.set("epochs=1").unwrap();
+    recipe
+}

@@ -1,0 +1,74 @@
+//! What follows the last epoch: the trained network and its numbers are safe, whatever goes wrong.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Stdio;
+
+use common::{draw_pictures, program, run, succeed, text, train};
+
+/// `train` on the pictures in `folder/test`, as one folder for each class.
+fn train_on<'a>(data: &'a str, output: &'a Path) -> Vec<&'a str> {
+    let mut arguments = train(output, &["--set", "method=baseline"]);
+    arguments[2] = data;
+    arguments
+}
+
+#[test]
+fn a_class_that_appears_during_the_training_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path(), 4, |_| true);
+    let (pictures, output) = (folder.path().join("test"), folder.path().join("run"));
+    let data = format!("folder:{}", pictures.display());
+    let mut child =
+        program().args(train_on(&data, &output)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut log = String::new();
+    // The first line says what is trained on: by then the pictures are listed.
+    while !log.contains("training pictures") {
+        assert!(stderr.read_line(&mut log).unwrap() > 0, "{log}");
+    }
+    let class = pictures.join("aardvark");
+    std::fs::create_dir(&class).unwrap();
+    std::fs::write(class.join("x.png"), b"no picture").unwrap();
+    stderr.read_to_string(&mut log).unwrap();
+    let output_of = child.wait_with_output().unwrap();
+    assert!(output_of.status.success() && !log.contains("WARN"), "{log}");
+    let results = String::from_utf8(output_of.stdout).unwrap();
+    assert!(results.contains("3 pictures of test, 3 classes") && results.contains("holdout=10"), "{results}");
+    assert!(output.join("report.html").exists() && output.join("overlays/01.png").exists());
+    let report = std::fs::read_to_string(output.join("report.html")).unwrap();
+    assert!(report.contains("holdout=10") && report.contains("last epoch"), "the report says why no epoch was chosen");
+}
+
+#[test]
+fn a_picture_may_have_the_longest_name() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path(), 2, |_| true);
+    let pictures = folder.path().join("test");
+    for class in std::fs::read_dir(&pictures).unwrap() {
+        for file in std::fs::read_dir(class.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().repeat(251);
+            std::fs::rename(&path, path.with_file_name(format!("{stem}.png"))).unwrap();
+        }
+    }
+    let output = folder.path().join("run");
+    succeed(&train_on(&format!("folder:{}", pictures.display()), &output));
+    assert!(output.join("report.html").exists() && output.join("overlays/03.png").exists());
+}
+
+#[test]
+fn a_report_that_can_not_be_written_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    succeed(&train(&output, &["--set", "method=baseline", "--set", "epochs=1"]));
+    std::fs::remove_file(output.join("report.html")).unwrap();
+    std::fs::create_dir_all(output.join("report.html/in the way")).unwrap();
+    let finished = run(&["train", "--resume", "--output", text(&output)]);
+    let [results, log] = [finished.stdout, finished.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(finished.status.success() && results.contains("top-1") && results.contains("checkpoint"), "{results}{log}");
+    assert!(log.contains("WARN") && log.contains("report.html"), "{log}");
+    assert!(!results.contains("\nreport "), "{results}");
+}
