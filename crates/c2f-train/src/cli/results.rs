@@ -43,7 +43,7 @@ pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Res
         }
         Ok(()) => {}
         Err(error) => {
-            tracing::warn!("the network is trained and saved, but its report isn't whole: {}", one_line(&error))
+            tracing::warn!("the network is trained and saved, but its report isn't whole: {}", one_line(&error));
         }
     }
     if summary.interrupted {
