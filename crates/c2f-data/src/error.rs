@@ -48,6 +48,9 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// The system gives no thread to decode pictures.
+    #[error("no thread can be started to read pictures: {0}")]
+    Threads(std::io::Error),
     /// More pictures than allowed can't be decoded.
     #[error(
         "{count} of the {total} pictures can't be read, at most {allowed} may be (max_unreadable); the first: {}",

@@ -141,20 +141,30 @@ impl Loader {
     pub fn epoch(&self, epoch: u64, start_batch: usize) -> Epoch {
         let (jobs, job_queue) = unbounded();
         let (result_queue, results) = unbounded();
-        let threads = (0..self.config.threads)
-            .map(|_| {
-                let worker = Worker {
-                    samples: Arc::clone(&self.samples),
-                    transform: Arc::clone(&self.transform),
-                    cache: Arc::clone(&self.cache),
-                    seed: self.config.seed,
-                    epoch,
-                    jobs: job_queue.clone(),
-                    results: result_queue.clone(),
-                };
-                std::thread::spawn(move || worker.run())
-            })
-            .collect();
+        let (mut threads, mut failure) = (Vec::new(), None);
+        for _ in 0..self.config.threads {
+            let worker = Worker {
+                samples: Arc::clone(&self.samples),
+                transform: Arc::clone(&self.transform),
+                cache: Arc::clone(&self.cache),
+                seed: self.config.seed,
+                epoch,
+                jobs: job_queue.clone(),
+                results: result_queue.clone(),
+            };
+            match std::thread::Builder::new().spawn(move || worker.run()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    failure = Some(Error::Threads(error));
+                    break;
+                }
+            }
+        }
+        // Batches don't depend on how many there are.
+        if let (Some(error), false) = (&failure, threads.is_empty()) {
+            tracing::warn!("{} threads read pictures instead of {}: {error}", threads.len(), self.config.threads);
+            failure = None;
+        }
         let mut epoch = Epoch {
             loader: self.clone(),
             order: self.order(epoch),
@@ -164,6 +174,7 @@ impl Loader {
             unreadable: Vec::new(),
             channels: Some((jobs, results)),
             threads,
+            failure,
         };
         for _ in 0..self.config.prefetch {
             epoch.ask();
@@ -222,6 +233,8 @@ pub struct Epoch {
     /// `None` after the end or an error.
     channels: Option<(Sender<Job>, Receiver<Done>)>,
     threads: Vec<JoinHandle<()>>,
+    /// Why there are no threads, until that was told.
+    failure: Option<Error>,
 }
 
 impl Epoch {
@@ -279,6 +292,10 @@ impl Iterator for Epoch {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failure.take() {
+            self.stop();
+            return Some(Err(error));
+        }
         if self.channels.is_none() || self.next_batch >= self.loader.batches() {
             self.stop();
             return None;

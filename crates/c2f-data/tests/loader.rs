@@ -284,3 +284,21 @@ fn synthetic_pictures_load() {
     assert_eq!(one.iter().map(|b| b.ids.len()).sum::<usize>(), 12);
     assert_eq!(one, batches(&loader(3), 0, 0));
 }
+
+/// In a process of its own, whose threads would need more memory for their stacks than any machine has.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_threads_is_an_error() {
+    const NAME: &str = "no_threads_is_an_error";
+    if std::env::var_os("RUST_MIN_STACK").is_none() {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let command = command.args(["--exact", NAME, "--test-threads=1"]).env("RUST_MIN_STACK", "999999999999999");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut epoch = Loader::new(samples(folder.path(), 3, &[]), train(), LoaderConfig::default()).epoch(0, 0);
+    assert!(matches!(epoch.next(), Some(Err(Error::Threads(_)))));
+    assert!(epoch.next().is_none());
+}

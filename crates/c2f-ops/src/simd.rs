@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use candle_core::WithDType;
 use pulp::{Simd, WithSimd};
 
+use crate::{Error, Result};
+
 /// An element type of the CPU kernels: f32, or f64 for gradient checks.
 pub(crate) trait Float: WithDType {
     /// One register of values.
@@ -107,18 +109,29 @@ pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
 /// processors) or `portable`.
 ///
 /// It is the best one that the processor has; the environment variable `C2F_SIMD` chooses another one of these by name,
-/// if the processor has it. Results are the same bits for any number of threads, but not for other instructions.
+/// if the processor has it ([`check_instruction_set`] says so if not). Results are the same bits for any number of threads,
+/// but not for other instructions.
 pub fn instruction_set() -> &'static str {
-    match instructions() {
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512(_) => "avx512",
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2(_) => "avx2",
-        #[cfg(not(target_arch = "x86_64"))]
-        Instructions::Native => "native",
-        Instructions::Portable => "portable",
-    }
+    instructions().name()
 }
+
+/// Whether the kernels of this process use the instruction set that `C2F_SIMD` asks for, if it asks for one. A program calls
+/// it once, at its start: the kernels themselves take the best one where they can't have the one that was asked for.
+///
+/// # Errors
+/// If it asks for none that there is, or for one that this processor lacks; lists those that it has.
+pub fn check_instruction_set() -> Result<()> {
+    let Some(wanted) = wanted() else { return Ok(()) };
+    let there = available();
+    if there.iter().any(|instructions| instructions.name() == wanted) {
+        return Ok(());
+    }
+    let there: Vec<_> = there.iter().map(|instructions| instructions.name()).collect();
+    let message = format!("{wanted:?} is no instruction set of this processor, expected {}", there.join(" or "));
+    Err(Error::Config { op: VARIABLE, message })
+}
+
+const VARIABLE: &str = "C2F_SIMD";
 
 #[derive(Clone, Copy)]
 enum Instructions {
@@ -132,24 +145,42 @@ enum Instructions {
     Portable,
 }
 
-fn instructions() -> Instructions {
-    static CHOSEN: OnceLock<Instructions> = OnceLock::new();
-    *CHOSEN.get_or_init(|| choose(std::env::var("C2F_SIMD").ok().as_deref()))
-}
-
-#[cfg(target_arch = "x86_64")]
-fn choose(wanted: Option<&str>) -> Instructions {
-    let (avx512, avx2) = (pulp::x86::V4::try_new(), pulp::x86::V3::try_new());
-    match (wanted, avx512, avx2) {
-        (Some("portable"), _, _) | (_, None, None) => Instructions::Portable,
-        (Some("avx2"), _, Some(simd)) | (_, None, Some(simd)) => Instructions::Avx2(simd),
-        (_, Some(simd), _) => Instructions::Avx512(simd),
+impl Instructions {
+    fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Native => "native",
+            Self::Portable => "portable",
+        }
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn choose(wanted: Option<&str>) -> Instructions {
-    if wanted == Some("portable") { Instructions::Portable } else { Instructions::Native }
+fn instructions() -> Instructions {
+    static CHOSEN: OnceLock<Instructions> = OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        let (there, wanted) = (available(), wanted());
+        let asked_for = there.iter().find(|instructions| wanted.as_deref() == Some(instructions.name()));
+        asked_for.or(there.first()).copied().unwrap_or(Instructions::Portable)
+    })
+}
+
+/// What the environment asks for. An empty text asks for nothing.
+fn wanted() -> Option<String> {
+    std::env::var_os(VARIABLE).map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+}
+
+/// What this processor has, the best first.
+fn available() -> Vec<Instructions> {
+    #[cfg(target_arch = "x86_64")]
+    let vectors =
+        [pulp::x86::V4::try_new().map(Instructions::Avx512), pulp::x86::V3::try_new().map(Instructions::Avx2)];
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = [Some(Instructions::Native)];
+    vectors.into_iter().flatten().chain([Instructions::Portable]).collect()
 }
 
 #[cfg(test)]
@@ -159,15 +190,12 @@ mod tests {
     /// Continuous integration runs the tests once for each set: a name that isn't followed would test nothing new.
     #[test]
     fn the_set_asked_for_is_used_where_the_processor_has_it() {
-        let Ok(wanted) = std::env::var("C2F_SIMD") else { return };
-        #[cfg(target_arch = "x86_64")]
-        let there = match wanted.as_str() {
-            "avx512" => pulp::x86::V4::try_new().is_some(),
-            "avx2" => pulp::x86::V3::try_new().is_some(),
-            name => name == "portable",
-        };
-        #[cfg(not(target_arch = "x86_64"))]
-        let there = ["native", "portable"].contains(&wanted.as_str());
-        assert!(!there || instruction_set() == wanted, "{wanted} was asked for, {} is used", instruction_set());
+        let there = available();
+        match wanted() {
+            Some(wanted) if there.iter().any(|instructions| instructions.name() == wanted) => {
+                assert_eq!(instruction_set(), wanted);
+            }
+            _ => assert_eq!(instruction_set(), there[0].name()),
+        }
     }
 }

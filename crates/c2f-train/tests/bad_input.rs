@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::{DATA, draw_pictures, fail, json, succeed, text, train};
+use common::{DATA, draw_pictures, fail, json, one_line, program, succeed, text, train};
 use image::{ImageBuffer, Luma, Rgb, RgbImage, Rgba};
 use tempfile::TempDir;
 
@@ -417,4 +417,31 @@ fn an_output_that_can_not_be_written() {
     RgbImage::new(8, 8).save(&picture).unwrap();
     let line = fail(1, &["predict", "--checkpoint", text(&run), "--overlay", text(&file), text(&picture)]);
     assert!(line.contains(text(&file)), "{line}");
+}
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_an_error_of_the_command_line() {
+    let run =
+        |value: &str| program().args(["weights", "inspect", "/no/such.pth"]).env("C2F_SIMD", value).output().unwrap();
+    for value in ["nonsense", "AVX2", "avx512 "] {
+        let output = run(value);
+        let line = one_line(&[value], &String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(line.contains(&format!("C2F_SIMD: {value:?}")) && line.contains("portable"), "{line}");
+    }
+    for value in ["portable", ""] {
+        assert!(String::from_utf8_lossy(&run(value).stderr).contains("no/such.pth"));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_threads_are_an_error() {
+    // Their stacks would need more memory than any machine has.
+    let mut command = program();
+    let command = command.args(["weights", "inspect", "/no/such.pth"]).env("RUST_MIN_STACK", "999999999999999");
+    let output = command.output().unwrap();
+    let line = one_line(&[], &String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.contains("no threads"), "{line}");
 }

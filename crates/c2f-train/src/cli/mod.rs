@@ -54,6 +54,7 @@ enum Command {
 pub fn run() -> Result<()> {
     let cli = Cli::try_parse().unwrap_or_else(|error| exit_for(&error));
     progress::log_to_stderr();
+    prepare_processor()?;
     match cli.command {
         None => train::run(&train::Args::default()),
         Some(Command::Train(args)) => train::run(&args),
@@ -64,6 +65,14 @@ pub fn run() -> Result<()> {
         Some(Command::Data(command)) => data::run(&command),
         Some(Command::Bench(args)) => bench::run(&args),
     }
+}
+
+/// The kernels would take other instructions than those asked for without a word, and panic where they get no threads.
+fn prepare_processor() -> Result<()> {
+    c2f_ops::check_instruction_set().map_err(|error| usage(error.to_string()))?;
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .context("no threads to compute with (RAYON_NUM_THREADS sets how many)")
 }
 
 /// What was wrong with the command line in one line; help and version as they are.
