@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::{Error, Result};
 
 pub const PREFIX: &str = ".c2f-";
@@ -14,14 +16,32 @@ pub const SUFFIX: &str = ".tmp";
 /// # Errors
 /// If the folder doesn't exist, or the disk is full or read-only. The old file is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = parent(path);
+    let mut file = temporary(path)?;
+    file.write_all(bytes).map_err(|source| Error::io(path, source))?;
+    persist(file, path)
+}
+
+/// A temporary file beside `path`, readable by those for whom the umask makes files. It's removed when it is dropped.
+///
+/// # Errors
+/// If it can't be made there.
+pub fn temporary(path: &Path) -> Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(parent(path)).map_err(|source| Error::io(path, source))
+}
+
+/// Puts a temporary file in the place of `path`, once its content is on the disk.
+///
+/// # Errors
+/// If it can't be written. The old file is then as it was.
+pub fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     let io = |source| Error::io(path, source);
-    let mut file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    readable_by_all(file.as_file()).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;
-    sync_folder(folder).map_err(io)
+    sync_folder(parent(path)).map_err(io)
 }
 
 /// Gives a file or folder whose content is on the disk its name, beside where it lies.
@@ -53,18 +73,6 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Temporary files are made for their owner alone; results are for whoever may enter the folder.
-#[cfg(unix)]
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &File) -> std::io::Result<()> {
-    Ok(())
-}
-
 /// The rename is on the disk only once the folder is.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
@@ -89,6 +97,17 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn files_are_made_as_the_umask_says() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        File::create(folder.path().join("plain")).unwrap();
+        write(&folder.path().join("whole"), b"x").unwrap();
+        assert_eq!(mode("whole"), mode("plain"));
     }
 
     #[test]

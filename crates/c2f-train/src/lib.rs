@@ -10,6 +10,7 @@ mod error;
 pub mod measures;
 pub mod network;
 pub mod optim;
+pub mod output;
 pub mod overlay;
 pub mod recipe;
 pub mod report;

@@ -1,7 +1,11 @@
 //! The command line of c2f: train, evaluate and use fine-grained classifiers.
 
+// These panic where nobody listens any more: `terminal` has what doesn't.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod progress;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -11,7 +15,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", cli::one_line(&error));
+            terminal::say(&format!("error: {}", cli::one_line(&error)));
             ExitCode::from(cli::exit_status(&error))
         }
     }

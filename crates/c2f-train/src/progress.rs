@@ -5,12 +5,22 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use c2f_train::{EpochRecord, Event, Stage};
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 
-/// All bars of the process; hides itself where stderr is no terminal.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+use crate::terminal::{printable, word};
+
+/// All bars of the process.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
+    MultiProgress::with_draw_target(if io::stderr().is_terminal() {
+        ProgressDrawTarget::term_like(Box::new(Screen(Term::stderr())))
+    } else {
+        ProgressDrawTarget::hidden()
+    })
+});
 
 /// What is logged unless `RUST_LOG` says otherwise. The commands name unreadable pictures themselves, once.
 const LOGGED: &str = "info,c2f_data::loader=off";
@@ -20,6 +30,11 @@ pub fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED)))
         .with_writer(|| Log)
+        .fmt_fields(debug_fn(|line, field, value| match field.name() {
+            "message" => write!(line, "{}", printable(&format!("{value:?}"))),
+            name => write!(line, " {name}={}", printable(&format!("{value:?}"))),
+        }))
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .without_time()
@@ -29,14 +44,14 @@ pub fn log_to_stderr() {
 /// A bar of `length` steps that begins with `what`.
 pub fn bar(what: &str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len}  {msg}").expect("the template is valid");
-    BARS.add(ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned()))
+    BARS.add(ProgressBar::new(length as u64).with_style(style).with_prefix(word(what).into_owned()))
 }
 
 /// A bar for a file that is being fetched; see [`show_bytes`].
 pub fn bytes_bar(what: &str) -> ProgressBar {
     let template = "{prefix} {bar:32} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
     let style = ProgressStyle::with_template(template).expect("the template is valid");
-    BARS.add(ProgressBar::no_length().with_style(style).with_prefix(what.to_owned()))
+    BARS.add(ProgressBar::no_length().with_style(style).with_prefix(word(what).into_owned()))
 }
 
 /// Moves a bar of [`bytes_bar`].
@@ -47,16 +62,71 @@ pub fn show_bytes(bar: &ProgressBar, done: u64, total: Option<u64>) {
     bar.set_position(done);
 }
 
-/// stderr, with the bars out of the way while a line is written.
+/// stderr, with the bars out of the way while a line is written. What can't be written is lost: nobody listens any more.
 struct Log;
 
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stderr().write(line))
+        let _ = BARS.suspend(|| io::stderr().write_all(line));
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
+    }
+}
+
+/// A terminal that may go away: indicatif would panic when it can no longer be written.
+#[derive(Debug)]
+struct Screen(Term);
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        TermLike::width(&self.0)
+    }
+
+    fn height(&self) -> u16 {
+        TermLike::height(&self.0)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        let _ = self.0.move_cursor_up(n);
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        let _ = self.0.move_cursor_down(n);
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        let _ = self.0.move_cursor_right(n);
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        let _ = self.0.move_cursor_left(n);
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        let _ = self.0.write_line(text);
+        Ok(())
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let _ = self.0.write_str(text);
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        let _ = self.0.clear_line();
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 

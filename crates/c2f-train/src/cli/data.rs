@@ -14,6 +14,7 @@ use tracing::info;
 
 use super::{print, print_json};
 use crate::progress;
+use crate::terminal::word;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -101,7 +102,7 @@ fn inspect(spec: &str, json: bool) -> Result<()> {
         writeln!(text, "  {name:<6} {:>6} pictures, {least} to {most} a class", split.n)?;
     }
     for (label, class) in inspection.classes.iter().enumerate() {
-        writeln!(text, "  {label:>5}  {class}")?;
+        writeln!(text, "  {label:>5}  {}", word(class))?;
     }
     print(&text)
 }

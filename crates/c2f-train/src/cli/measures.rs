@@ -5,6 +5,7 @@ use std::fmt::{Result, Write};
 use c2f_train::measures::{ClassAccuracy, Confusion, Localisation, Measures};
 
 use super::percent;
+use crate::terminal::word;
 
 /// Rows of the tables of confused pairs and of classes.
 const ROWS: usize = 10;
@@ -69,7 +70,8 @@ fn write_confused(text: &mut String, confused: &[Confusion]) -> Result {
     }
     writeln!(text, "\nmost confused: pictures, share of the class")?;
     for pair in confused.iter().take(ROWS) {
-        writeln!(text, "  {:>4} {:>8}  {} taken for {}", pair.count, percent(pair.share), pair.truth, pair.predicted)?;
+        let (truth, predicted) = (word(&pair.truth), word(&pair.predicted));
+        writeln!(text, "  {:>4} {:>8}  {truth} taken for {predicted}", pair.count, percent(pair.share))?;
     }
     Ok(())
 }
@@ -79,7 +81,7 @@ fn write_worst(text: &mut String, classes: &[ClassAccuracy]) -> Result {
     worst.sort_by(|a, b| a.top1.total_cmp(&b.top1).then_with(|| a.class.cmp(&b.class)));
     writeln!(text, "\nworst classes: top-1, pictures")?;
     for class in worst.into_iter().take(ROWS) {
-        writeln!(text, "  {:>8} {:>5}  {}", percent(class.top1), class.n, class.class)?;
+        writeln!(text, "  {:>8} {:>5}  {}", percent(class.top1), class.n, word(&class.class))?;
     }
     Ok(())
 }

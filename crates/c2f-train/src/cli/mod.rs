@@ -11,14 +11,12 @@ mod train;
 mod weights;
 mod weights_file;
 
-use std::io::Write;
-
 use anyhow::{Context, Result, bail};
 use c2f_train::Error;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
 
-use crate::progress;
+use crate::{progress, terminal};
 
 /// Train, evaluate and use fine-grained image classifiers that look twice.
 ///
@@ -84,7 +82,7 @@ fn exit_for(error: &clap::Error) -> ! {
     let text = error.to_string();
     let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let wrong: Vec<_> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
-    eprintln!("{}; see --help", wrong.join(" "));
+    terminal::say(&format!("{}; see --help", wrong.join(" ")));
     std::process::exit(2)
 }
 
@@ -119,16 +117,9 @@ fn usage(message: impl Into<String>) -> anyhow::Error {
     Error::Usage(message.into()).into()
 }
 
-/// Writes a result. A reader that has gone away (`| head`) is no failure.
+/// Writes a result to stdout.
 fn print(text: &str) -> Result<()> {
-    let text = text.trim_end();
-    if text.is_empty() {
-        return Ok(());
-    }
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("stdout"),
-    }
+    terminal::print(text).context("stdout")
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

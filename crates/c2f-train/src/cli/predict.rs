@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{device, fail_if_unreadable, percent, print, print_json};
 use crate::progress;
+use crate::terminal::word;
 
 /// Pictures that go through the network together.
 const BATCH: usize = 16;
@@ -111,7 +112,7 @@ fn predictions(explanation: Explanation, top: usize) -> Vec<Prediction> {
 }
 
 fn save_overlay(explanation: &Explanation, path: &Path) -> Result<()> {
-    overlay::sheet(explanation).save(path).with_context(|| path.display().to_string())
+    Ok(overlay::save_png(&overlay::sheet(explanation), path)?)
 }
 
 /// Names of overlay files: the picture's own, with a number where that is taken by another overlay or a picture.
@@ -138,9 +139,9 @@ fn list(answers: &[Answer]) -> Result<String> {
     for answer in answers {
         // What is wrong with the others goes to stderr.
         let Outcome::Predictions(predictions) = &answer.outcome else { continue };
-        writeln!(text, "{}", answer.image)?;
+        writeln!(text, "{}", word(&answer.image))?;
         for p in predictions {
-            writeln!(text, "  {:>8}  {}", percent(p.probability.into()), p.class)?;
+            writeln!(text, "  {:>8}  {}", percent(p.probability.into()), word(&p.class))?;
         }
     }
     Ok(text)

@@ -126,7 +126,7 @@ fn save_overlays(explanations: &[Explanation], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (index, explanation) in explanations.iter().enumerate() {
         let path = folder.join(format!("{:02}.png", index + 1));
-        overlay::sheet(explanation).save(&path).with_context(|| path.display().to_string())?;
+        overlay::save_png(&overlay::sheet(explanation), &path)?;
     }
     Ok(())
 }

@@ -1,15 +1,13 @@
 //! A contact sheet: samples of each class, before and after augmentation.
 
-use std::path::Path;
-
 use c2f_data::{Sample, Transform, transform};
-use image::{ImageFormat, Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 use rayon::prelude::*;
 
 use super::explain::denormalise;
 use super::text;
 use crate::network::train_transform;
-use crate::{Error, Recipe, Result, atomic};
+use crate::{Recipe, Result};
 
 /// Side of a picture on the sheet, in pixels.
 const PICTURE: u32 = 112;
@@ -43,19 +41,6 @@ pub struct ContactSheet {
     pub image: RgbImage,
     /// What couldn't be read, with the reason; its place on the sheet is empty.
     pub unreadable: Vec<String>,
-}
-
-impl ContactSheet {
-    /// Writes the sheet as a PNG, whole or not at all.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let mut png = std::io::Cursor::new(Vec::new());
-        let encoded = self.image.write_to(&mut png, ImageFormat::Png);
-        encoded.map_err(|e| Error::io(path, std::io::Error::other(e)))?;
-        atomic::write(path, png.get_ref())
-    }
 }
 
 /// Shows samples of classes: each class has its name, a row of its pictures as their files hold them, and below them what the
@@ -187,8 +172,5 @@ mod tests {
         let below = PICTURE + GAP;
         assert_eq!((red(10, below + 10), red(100, below + 10)), (&Rgb([0, 0, 0]), &Rgb([255, 0, 0])));
         assert_eq!(red(PICTURE + GAP + 5, 5), &EMPTY);
-        let file = folder.path().join("sheet.png");
-        sheet.save(&file).unwrap();
-        assert_eq!(image::open(&file).unwrap().into_rgb8(), sheet.image);
     }
 }

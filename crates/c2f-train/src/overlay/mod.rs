@@ -5,6 +5,7 @@ mod contact;
 mod explain;
 mod heat;
 mod panel;
+mod png;
 mod sheet;
 mod text;
 
@@ -13,6 +14,7 @@ pub(crate) use explain::Maps;
 pub use explain::{Picture, explain};
 pub use heat::Map;
 pub use panel::{attention_panel, region_panel};
+pub use png::{PNG_MARK, save_png, write_png};
 pub use sheet::sheet;
 
 use image::RgbImage;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::{Sample, Spec};
-use c2f_train::overlay::{ClassSamples, contact_sheet};
+use c2f_train::output::Output;
+use c2f_train::overlay::{ClassSamples, PNG_MARK, contact_sheet, write_png};
 use c2f_train::{Error, Recipe};
 use tracing::{info, warn};
 
@@ -43,6 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
         recipe.set(assignment)?;
     }
     recipe.validate()?;
+    let output = Output::create(&args.output, PNG_MARK)?;
     let dataset = c2f_data::open(&args.spec.parse::<Spec>().map_err(Error::from)?).map_err(Error::from)?;
     let samples = dataset.split(&args.split).map_err(Error::from)?;
     let classes = first_of_each(&dataset.classes, samples, args.per_class as usize);
@@ -61,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
     for message in &sheet.unreadable {
         warn!("left out {message}");
     }
-    sheet.save(&args.output)?;
+    write_png(&sheet.image, output)?;
     print(&args.output.display().to_string())
 }
 

@@ -8,6 +8,7 @@ use c2f_train::Error;
 
 use crate::cli::{print, print_json};
 use crate::progress;
+use crate::terminal::word;
 
 pub fn run(spec: &str, json: bool) -> Result<()> {
     let spec: Spec = spec.parse().map_err(Error::from)?;
@@ -32,7 +33,7 @@ pub fn run(spec: &str, json: bool) -> Result<()> {
 fn list(verification: &Verification) -> Result<String> {
     let mut text = String::new();
     for finding in &verification.findings {
-        writeln!(text, "{:<12}  {}", finding.problem.name(), finding.message)?;
+        writeln!(text, "{:<12}  {}", finding.problem.name(), word(&finding.message))?;
     }
     let counts = verification.counts.iter().map(|(problem, count)| format!("{count} {}", problem.name()));
     let counts: Vec<String> = counts.collect();
