@@ -11,7 +11,7 @@ use crate::formats::{self, ALL, Listed};
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Kind, ParquetFile, Result, Spec};
+use crate::{Error, Kind, ParquetFile, Result, Skipped, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Dataset {
     pub splits: BTreeMap<String, Vec<Sample>>,
     /// Whether the splits were drawn by the seed, since the data set has none of its own.
     pub drawn: bool,
+    /// What lies in the data set and is in none of the splits.
+    pub skipped: Skipped,
 }
 
 /// One labelled picture.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::Dataset;
+use crate::{Dataset, Skipped};
 
 /// What a data set holds, in the order in which the loader sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +15,8 @@ pub struct Inspection {
     pub classes: Vec<String>,
     /// The splits by name.
     pub splits: BTreeMap<String, SplitInspection>,
+    /// What lies in the data set and is in none of the splits.
+    pub skipped: Skipped,
 }
 
 /// What a split holds.
@@ -36,6 +38,11 @@ impl Dataset {
             let files = samples.iter().map(|s| s.file.to_string()).collect();
             (name.clone(), SplitInspection { n: samples.len(), labels, files })
         });
-        Inspection { name: self.name.clone(), classes: self.classes.clone(), splits: splits.collect() }
+        Inspection {
+            name: self.name.clone(),
+            classes: self.classes.clone(),
+            splits: splits.collect(),
+            skipped: self.skipped.clone(),
+        }
     }
 }

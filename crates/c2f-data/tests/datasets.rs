@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use c2f_data::{Dataset, Error, open};
+use c2f_data::{Dataset, Error, open, open_whole};
 use common::{assert_has, files, message, open_as, tree, write};
 use tempfile::TempDir;
 
@@ -107,6 +107,8 @@ mod folder {
             "train/Jay/Thumbs.db",
             "train/Jay/notes.txt",
             "train/Jay/nested.jpg/x.jpg",
+            "train/Jay/i.HEIC",
+            "train/loose.jpg",
             "train/Crow/1.jpg",
             "train/.cache/1.jpg",
             "train/readme.md",
@@ -116,6 +118,14 @@ mod folder {
         ]);
         let dataset = open_as("folder", folder.path(), "").unwrap();
         assert_eq!(dataset.classes, ["Crow", "Jay"]);
+        let skipped = dataset.skipped.to_string();
+        let root = folder.path().display();
+        assert_has(&skipped, &["2 pictures beside or below the class folders", "1 hidden picture"]);
+        assert_has(
+            &skipped,
+            &["1 picture of a format that isn't read", &format!("1 folder that is no split ({root}/extra)")],
+        );
+        assert_has(&skipped, &[&format!("1 name that the system made ({root}/train/Jay/Thumbs.db)")]);
         let train: Vec<_> = files(&dataset, "train").into_iter().map(|f| f.0).collect();
         let endings = ["a.jpeg", "b.JPG", "c.PNG", "d.webp", "e.gif", "f.bmp", "g.tif", "h.TIFF"];
         let jays = endings.iter().map(|e| format!("train/Jay/{e}"));
@@ -145,6 +155,95 @@ mod folder {
         let larger = open_as("folder", folder.path(), "").unwrap();
         let others = files(&larger, "test").into_iter().filter(|f| f.1 > 0).map(|(f, l)| (f, l - 1));
         assert_eq!(others.collect::<Vec<_>>(), files(&dataset, "test"));
+    }
+
+    #[test]
+    fn splits_may_be_called_otherwise() {
+        for [train, val, test] in
+            [["Train", "Valid", "Test"], ["training", "validation", "testing"], ["TRAIN", "dev", "test"]]
+        {
+            let [train, val, test] = [(train, "1"), (val, "2"), (test, "3")].map(|(s, n)| format!("{s}/Jay/{n}.jpg"));
+            let dataset = open_as("folder", tree(&[&train, &val, &test]).path(), "").unwrap();
+            for (split, file) in [("train", train), ("val", val), ("test", test)] {
+                assert_eq!(files(&dataset, split), [(file, 0)]);
+            }
+            assert!(dataset.skipped.is_empty() && !dataset.drawn, "{}", dataset.skipped);
+        }
+        let both = tree(&["train/Jay/a.jpg", "val/Jay/b.jpg", "valid/Jay/c.jpg"]);
+        assert_has(&message("folder", both.path()), &["`val` and `valid` are both the split `val`"]);
+    }
+
+    #[test]
+    fn a_class_may_be_called_as_a_split_is() {
+        let folder = tree(&["train/1.jpg", "train/2.jpg", "plane/1.jpg", "plane/2.jpg", "test/1.jpg", "test/2.jpg"]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!(dataset.classes, ["plane", "test", "train"]);
+        assert!(dataset.drawn);
+    }
+
+    #[test]
+    fn test_pictures_without_labels_are_counted() {
+        let folder = tree(&["train/Jay/1.jpg", "train/Auk/1.jpg", "test/1.jpg", "test/2.jpg", "test/readme.txt"]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!(dataset.splits.keys().collect::<Vec<_>>(), ["train"]);
+        assert_has(&dataset.skipped.to_string(), &["2 pictures without a label"]);
+    }
+
+    #[test]
+    fn what_systems_add_is_said_and_passed_over() {
+        let folder = tree(&[
+            "Jay/1.jpg",
+            "Jay/2.jpg",
+            "Jay/._1.jpg",
+            "Jay/@eaDir/1.jpg",
+            "__MACOSX/Jay/1.jpg",
+            "lost+found/1.jpg",
+            ".DS_Store",
+            "desktop.ini",
+        ]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!((&dataset.classes[..], dataset.all().len()), (&["Jay".to_owned()][..], 2));
+        assert_has(&dataset.skipped.to_string(), &["passed over: 6 names that the system made"]);
+        let json = serde_json::to_value(dataset.inspect()).unwrap();
+        assert_eq!(json["skipped"][0]["count"], 6);
+        // A class folder without a picture matters only where there is something to train on.
+        let folder = tree(&["train/Jay/1.jpg", "train/Auk/1.jpg", "test/Jay/2.jpg", "test/Auk/notes.txt"]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!(files(&dataset, "test"), [("test/Jay/2.jpg".to_owned(), 1)]);
+        assert_has(&dataset.skipped.to_string(), &["1 class folder without a picture", "test/Auk"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_text_are_said_and_passed_over() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tree(&["Jay/1.jpg", "Jay/2.jpg"]);
+        fs::write(folder.path().join("Jay").join(std::ffi::OsStr::from_bytes(b"\xff.jpg")), "").unwrap();
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_has(&dataset.skipped.to_string(), &["passed over: 1 name that is no UTF-8"]);
+    }
+
+    #[test]
+    fn classes_of_macos_are_those_of_other_systems() {
+        let folder = tree(&["train/H\u{e4}her/1.jpg", "test/Ha\u{308}her/2.jpg"]);
+        let dataset = open_as("folder", folder.path(), "").unwrap();
+        assert_eq!((dataset.classes.len(), dataset.splits["test"][0].label), (1, 0));
+    }
+
+    #[test]
+    fn a_folder_that_is_opened_whole_has_one_split() {
+        let folder = tree(&["Jay/1.jpg", "Jay/2.jpg", "Jay/3.jpg", "Auk/1.jpg"]);
+        let whole =
+            |options: &str| open_whole(&format!("folder:{}?{options}", folder.path().display()).parse().unwrap());
+        let dataset = whole("").unwrap();
+        assert_eq!((files(&dataset, "all").len(), dataset.splits.len(), dataset.drawn), (4, 1, false));
+        write(folder.path(), "Auk/2.jpg", "");
+        let drawn = open_as("folder", folder.path(), "").unwrap();
+        assert!(drawn.drawn);
+        assert_eq!(drawn.all().len(), 5);
+        let published = tree(&["train/Jay/1.jpg", "test/Jay/2.jpg"]);
+        let spec = format!("folder:{}", published.path().display());
+        assert_eq!(open_whole(&spec.parse().unwrap()).unwrap().splits.len(), 2);
     }
 
     #[test]

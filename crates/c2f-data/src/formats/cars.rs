@@ -8,7 +8,7 @@ use super::csv::fields;
 use super::files::{entries, lines, read_text, require_folder, unpacked};
 use super::pictures::{Listed, Pictures};
 use crate::mat::{self, Record};
-use crate::{BoundingBox, Dataset, Error, Kind, Result, Sample};
+use crate::{BoundingBox, Dataset, Error, Kind, Result, Sample, Skipped};
 
 const ANNOTATIONS: &str = "`annotations` with `fname`, `class`, `bbox_x1`, `bbox_y1`, `bbox_x2` and `bbox_y2`";
 
@@ -141,7 +141,7 @@ fn kaggle_csv(root: &Path, base: &Path, listed: Listed) -> Result<Dataset> {
 /// The folder of each class: its name, but for a slash in it, which no folder can have in its name.
 fn class_folders(folder: &Path, classes: &[String]) -> Result<Vec<String>> {
     require_folder(folder, "a folder for each class of Stanford Cars")?;
-    let names: Vec<String> = entries(folder)?.into_iter().map(|e| e.name).collect();
+    let names: Vec<String> = entries(folder, &mut Skipped::default())?.into_iter().map(|e| e.name).collect();
     let same = |class: &str, name: &str| {
         class.chars().count() == name.chars().count()
             && class.chars().zip(name.chars()).all(|(c, n)| c == n || c == '/')

@@ -3,15 +3,57 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::skipped::Sort;
+use crate::{Error, Result, Skipped};
 
 /// The endings of the pictures that [`crate::decode`] reads, in lower case.
-const PICTURE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+const READ: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
+/// The endings of other pictures: photographs of telephones and cameras, and what editors and the web make.
+const NOT_READ: [&str; 30] = [
+    "avif", "heic", "heif", "jxl", "jp2", "j2k", "jpx", "mpo", "jng", "apng", "svg", "ico", "psd", "xcf", "tga", "dds",
+    "pbm", "pgm", "ppm", "pnm", "qoi", "exr", "hdr", "dng", "cr2", "cr3", "nef", "arw", "orf", "raf",
+];
 
-/// Whether a file's name has the ending of a picture, in any letter case.
-pub(crate) fn is_picture(path: &Path) -> bool {
+/// What the ending of a file's name says, in any letter case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A picture of a format that is read.
+    Picture,
+    /// A picture of another format.
+    OtherPicture,
+    /// Anything else, or nothing.
+    Other,
+}
+
+/// What the ending of a file's name says.
+pub(crate) fn ending(path: &Path) -> Ending {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    extension.is_some_and(|e| PICTURE_EXTENSIONS.contains(&e.as_str()))
+    match extension.as_deref() {
+        Some(e) if READ.contains(&e) => Ending::Picture,
+        Some(e) if NOT_READ.contains(&e) => Ending::OtherPicture,
+        _ => Ending::Other,
+    }
+}
+
+/// What operating systems, archivers and servers put into folders, in lower case.
+const OF_THE_SYSTEM: [&str; 12] = [
+    "__macosx",
+    "@eadir",
+    "lost+found",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "#recycle",
+    "system volume information",
+    ".ds_store",
+    ".trashes",
+    ".spotlight-v100",
+];
+
+/// Whether the system made a file or folder of this name. What macOS keeps of a file on other disks begins with `._`.
+fn is_of_the_system(name: &str) -> bool {
+    name.starts_with("._") || OF_THE_SYSTEM.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Fails if `path` is no folder; `expected` says what it should hold.
@@ -65,17 +107,23 @@ pub(crate) fn unpacked(root: &Path, names: &[&str]) -> PathBuf {
     names.iter().map(|name| root.join(name)).find(|path| path.is_dir()).unwrap_or_else(|| root.to_owned())
 }
 
-/// What lies in a folder and isn't hidden, sorted by name: each path, its name, and whether it is a folder.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<Entry>> {
+/// What lies in a folder and isn't hidden, sorted by name: each path, its name, and whether it is a folder. What the
+/// system made, hidden pictures and names that are no UTF-8 are added to `skipped`.
+pub(crate) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| Error::read(folder, e))? {
         let path = entry.map_err(|e| Error::read(folder, e))?.path();
         let Some(name) = path.file_name().and_then(|n| n.to_str()).map(str::to_owned) else {
-            return Err(Error::layout(&path, "the name is no UTF-8"));
+            skipped.add(Sort::NoText, &path);
+            continue;
         };
-        if !name.starts_with('.') {
+        if is_of_the_system(&name) {
+            skipped.add(Sort::System, &path);
+        } else if !name.starts_with('.') {
             // A link counts as what it points to.
             entries.push(Entry { is_folder: path.is_dir(), path, name });
+        } else if ending(&path) == Ending::Picture {
+            skipped.add(Sort::Hidden, &path);
         }
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -8,6 +8,8 @@ use super::classes::{labels, sorted};
 use super::csv::fields;
 use super::files::read_text;
 use super::pictures::{Listed, Pictures};
+use super::split::split_name;
+use super::unicode::composed;
 use crate::{Dataset, Error, Kind, Result, Sample};
 
 /// What a list holds. There may be millions of rows, so that each class and split is held once.
@@ -88,10 +90,14 @@ fn parse(list: &Path, text: &str) -> Result<List> {
             None => Err(error(format!("the {name} is missing, expected {expected}"))),
         };
         let file = field(columns.file, "file")?;
-        let class = field(columns.label, "label")?;
+        let class = composed(&field(columns.label, "label")?);
         let split = match columns.split {
             None => None,
-            Some(column) => Some(split_name(&field(column, "split")?).map_err(error)?),
+            Some(column) => {
+                let name = field(column, "split")?;
+                let unknown = || error(format!("unknown split `{name}`, expected `train`, `val` or `test`"));
+                Some(split_name(&name).ok_or_else(unknown)?)
+            }
         };
         let next = classes.len();
         let class = *classes.entry(class).or_insert(next);
@@ -114,16 +120,6 @@ fn header(fields: &[String]) -> Option<Columns> {
         split: column(&["split", "set"]),
         count: fields.len(),
     })
-}
-
-/// The name by which this crate calls a split.
-pub(crate) fn split_name(text: &str) -> Result<&'static str, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "train" => Ok("train"),
-        "val" | "valid" | "validation" => Ok("val"),
-        "test" => Ok("test"),
-        _ => Err(format!("unknown split `{text}`, expected `train`, `val` or `test`")),
-    }
 }
 
 #[cfg(test)]

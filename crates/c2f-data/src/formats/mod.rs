@@ -22,13 +22,14 @@ mod csv;
 mod nan;
 mod pictures;
 pub(crate) mod split;
+mod unicode;
 
 pub(crate) use pictures::Listed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Dataset, Kind, Sample};
+use crate::{Dataset, Kind, Sample, Skipped};
 
 /// The split of a data set that has none of its own.
 pub(crate) const ALL: &str = "all";
@@ -39,5 +40,13 @@ fn dataset(kind: Kind, path: &Path, classes: Vec<String>, splits: BTreeMap<Strin
         Some(last) => format!("{}:{}", kind.name(), last.to_string_lossy()),
         None => kind.name().to_owned(),
     };
-    Dataset { name, classes, ancestors: Vec::new(), parts: Vec::new(), splits, drawn: false }
+    Dataset {
+        name,
+        classes,
+        ancestors: Vec::new(),
+        parts: Vec::new(),
+        splits,
+        drawn: false,
+        skipped: Skipped::default(),
+    }
 }

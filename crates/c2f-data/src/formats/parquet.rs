@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::ALL;
 use super::classes::{labels, sorted};
 use super::files::{entries, require_folder, unpacked};
-use super::list::split_name;
+use super::split::split_name;
 use crate::parquet::{Labels, ParquetFile};
-use crate::{Dataset, Error, Kind, Result, Sample, Source};
+use crate::{Dataset, Error, Kind, Result, Sample, Skipped, Source};
 
 const LAYOUT: &str = "files such as `data/train-00000-of-00002.parquet`";
 
@@ -28,10 +28,14 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
     require_folder(root, LAYOUT)?;
     let base = unpacked(root, &["data"]);
     let prefix = if base == root { "" } else { "data/" };
+    let mut skipped = Skipped::default();
     let mut shards = Vec::new();
-    for entry in entries(&base)? {
+    for entry in entries(&base, &mut skipped)? {
         let Some(stem) = entry.name.strip_suffix(".parquet") else { continue };
-        let split = split_name(stem.split('-').next().unwrap_or(stem)).map_err(|e| Error::layout(&entry.path, e))?;
+        let name = stem.split('-').next().unwrap_or(stem);
+        let unknown =
+            || Error::layout(&entry.path, format!("unknown split `{name}`, expected `train`, `val` or `test`"));
+        let split = split_name(name).ok_or_else(unknown)?;
         let file = ParquetFile::open(&entry.path)?;
         let labels = file.labels()?;
         shards.push(Shard { split, file: Arc::new(file), name: format!("{prefix}{}", entry.name), labels });

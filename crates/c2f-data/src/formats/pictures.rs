@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::unicode::spellings;
 use crate::{Sample, Source};
 
 /// What is asked of the pictures that lists name.
@@ -34,16 +35,30 @@ impl Pictures {
 
     /// The picture `file`. The error has no place yet: it is for the one who knows the line to add it.
     pub(crate) fn sample(&mut self, file: &str, label: usize) -> Result<Sample, String> {
-        let file: Arc<str> = format!("{}{file}", self.prefix).into();
-        if self.listed == Listed::MustExist {
-            let path = self.root.join(&*file);
-            if !path.is_file() {
+        let file = format!("{}{file}", self.prefix);
+        let file: Arc<str> = match self.find(&file) {
+            Some(found) => found.into(),
+            None if self.listed == Listed::MayBeMissing => file.into(),
+            None => {
+                let path = self.root.join(&file);
                 return Err(format!("{}: no such file, expected the picture that the list names", path.display()));
             }
-        }
+        };
         if !self.named.insert(Arc::clone(&file)) {
             return Err(format!("`{file}` is named twice, expected each picture once"));
         }
         Ok(Sample::new(file, label, Source::File { root: Arc::clone(&self.root) }))
+    }
+
+    /// The name under which the file is there: as the list has it, with slashes for a list from Windows, or in the other
+    /// spelling of Unicode.
+    fn find(&self, file: &str) -> Option<String> {
+        let is_there = |file: &String| self.root.join(file).is_file();
+        let written = file.to_owned();
+        if is_there(&written) {
+            return Some(written);
+        }
+        let slashes = file.replace('\\', "/");
+        [slashes.clone()].into_iter().chain(spellings(&slashes)).find(is_there)
     }
 }

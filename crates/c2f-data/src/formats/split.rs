@@ -9,6 +9,16 @@ use crate::digest::fnv1a;
 use crate::random::generator;
 use crate::{Error, Result, Sample};
 
+/// The split that a name means, in any letter case, as people name folders, files and columns.
+pub(crate) fn split_name(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "train" | "training" => Some("train"),
+        "val" | "valid" | "validation" | "dev" => Some("val"),
+        "test" | "testing" => Some("test"),
+        _ => None,
+    }
+}
+
 /// Splits the pictures of each class into a test set of a fifth (rounded, at least one) and a training set of the
 /// rest. A class's split depends on the seed and on its own pictures alone, so that adding a class moves no other's
 /// pictures. The order within each split is that of `samples`.

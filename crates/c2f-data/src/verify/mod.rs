@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_channel::unbounded;
 use serde::Serialize;
 
-use crate::{Dataset, Sample};
+use crate::{Dataset, Sample, Skipped};
 use look::{Seen, look};
 
 /// What [`verify`] found.
@@ -27,6 +27,8 @@ pub struct Verification {
     pub counts: BTreeMap<Problem, usize>,
     /// The findings: the worst problems first, those of one problem in the data set's order.
     pub findings: Vec<Finding>,
+    /// What lies in the data set and is in none of the splits: nobody looked at it.
+    pub skipped: Skipped,
 }
 
 /// One thing that was found.
@@ -170,7 +172,13 @@ pub fn verify(dataset: &Dataset, threads: usize, on_picture: &mut dyn FnMut(usiz
     for finding in &findings {
         *counts.entry(finding.problem).or_default() += 1;
     }
-    Verification { name: dataset.name.clone(), pictures: entries.len(), counts, findings }
+    Verification {
+        name: dataset.name.clone(),
+        pictures: entries.len(),
+        counts,
+        findings,
+        skipped: dataset.skipped.clone(),
+    }
 }
 
 fn look_at_all(entries: &[Entry<'_>], threads: usize, on_picture: &mut dyn FnMut(usize)) -> Vec<Seen> {

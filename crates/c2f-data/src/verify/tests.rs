@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{BoundingBox, Source, open, open_with_missing};
+use crate::{BoundingBox, Skipped, Source, open, open_with_missing};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -164,6 +164,7 @@ fn boxes_are_those_of_the_picture_before_it_is_turned() {
         parts: Vec::new(),
         splits: BTreeMap::from([("test".to_owned(), vec![sample(24.0, 16.0), sample(16.0, 24.0)])]),
         drawn: false,
+        skipped: Skipped::default(),
     };
     let found = verify(&dataset, 2, &mut |_| {});
     assert_eq!(

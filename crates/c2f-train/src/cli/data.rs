@@ -10,7 +10,7 @@ use anyhow::Result;
 use c2f_data::Spec;
 use c2f_train::download::{self, Limits, Step};
 use indicatif::ProgressBar;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{print, print_json};
 use crate::progress;
@@ -89,6 +89,9 @@ fn inspect(spec: &str, json: bool) -> Result<()> {
     let dataset =
         c2f_data::open(&spec.parse::<Spec>().map_err(c2f_train::Error::from)?).map_err(c2f_train::Error::from)?;
     let inspection = dataset.inspect();
+    if !inspection.skipped.is_empty() {
+        warn!("{}", inspection.skipped);
+    }
     if json {
         return print_json(&inspection);
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::{Result, bail};
 use c2f_data::{Spec, Verification};
 use c2f_train::Error;
+use tracing::warn;
 
 use crate::cli::{print, print_json};
 use crate::progress;
@@ -17,6 +18,9 @@ pub fn run(spec: &str, json: bool) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let verification = c2f_data::verify(&dataset, threads, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
+    if !verification.skipped.is_empty() {
+        warn!("{}", verification.skipped);
+    }
     if json {
         print_json(&verification)?;
     } else {

@@ -1,0 +1,103 @@
+//! What was passed over in reading a data set, so that nothing is missing without a word.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+
+/// How many things of each sort were passed over, and the first of each. [`fmt::Display`] says it in one line; as JSON it is
+/// an array of `{"what", "count", "first"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    sorts: BTreeMap<Sort, (usize, String)>,
+}
+
+/// What is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    /// The name has the ending of a picture that no decoder here reads.
+    OtherFormat,
+    /// The picture lies beside the class folders, or below one.
+    Outside,
+    /// The picture has no label.
+    Unlabelled,
+    /// The name begins with a dot.
+    Hidden,
+    /// The folder beside the splits is none.
+    NoSplit,
+    /// The class folder in a split other than `train` has no picture.
+    EmptyClass,
+    /// The operating system's or an archiver's, not the user's.
+    System,
+    /// The name is no UTF-8.
+    NoText,
+}
+
+impl Sort {
+    /// What they are, one and several.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::OtherFormat => ["picture of a format that isn't read", "pictures of formats that aren't read"],
+            Self::Outside => {
+                ["picture beside or below the class folders", "pictures beside or below the class folders"]
+            }
+            Self::Unlabelled => ["picture without a label", "pictures without a label"],
+            Self::Hidden => ["hidden picture", "hidden pictures"],
+            Self::NoSplit => ["folder that is no split", "folders that are no split"],
+            Self::EmptyClass => ["class folder without a picture", "class folders without a picture"],
+            Self::System => ["name that the system made", "names that the system made"],
+            Self::NoText => ["name that is no UTF-8", "names that are no UTF-8"],
+        }
+    }
+}
+
+impl Skipped {
+    /// Whether nothing was passed over.
+    pub fn is_empty(&self) -> bool {
+        self.sorts.is_empty()
+    }
+
+    /// Adds what another has.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (sort, (count, first)) in other.sorts {
+            self.sorts.entry(sort).or_insert((0, first)).0 += count;
+        }
+    }
+
+    /// Adds one thing.
+    pub(crate) fn add(&mut self, sort: Sort, path: &Path) {
+        self.sorts.entry(sort).or_insert_with(|| (0, path.display().to_string())).0 += 1;
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing was passed over");
+        }
+        let sorts = self.sorts.iter().map(|(sort, (count, first))| {
+            let [one, several] = sort.names();
+            if *count == 1 { format!("1 {one} ({first})") } else { format!("{count} {several} ({first}, ...)") }
+        });
+        write!(f, "passed over: {}", sorts.collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl Serialize for Skipped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            what: &'static str,
+            count: usize,
+            first: &'a str,
+        }
+        let mut entries = serializer.serialize_seq(Some(self.sorts.len()))?;
+        for (sort, (count, first)) in &self.sorts {
+            let [_, what] = sort.names();
+            entries.serialize_element(&Entry { what, count: *count, first })?;
+        }
+        entries.end()
+    }
+}
