@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::formats::files::open_file;
+use crate::guard::guarded;
 use crate::{Error, Result};
 
 const EXPECTED: &str = "a Parquet file with the columns `image` (of `bytes` and `path`) and `label`";
@@ -96,7 +96,7 @@ impl ParquetFile {
                     column.read_records(1, Some(&mut defined), None, &mut values)?;
                     Ok(values.pop())
                 };
-                let bytes = guarded(read).map_err(|e| error(&format!("can't be read: {e}")))?;
+                let bytes = read_guarded(read).map_err(|e| error(&format!("can't be read: {e}")))?;
                 return bytes.map(|b| b.data().to_vec()).ok_or_else(|| error("has no picture in it"));
             }
             first += rows;
@@ -120,7 +120,7 @@ impl ParquetFile {
                 }
                 Ok(())
             };
-            guarded(read).map_err(|e| self.error(&e.to_string()))?;
+            read_guarded(read).map_err(|e| self.error(&e))?;
             if values.len() - before != rows {
                 let found = values.len() - before;
                 return Err(
@@ -159,9 +159,8 @@ impl ParquetFile {
 }
 
 /// The crate checks what it decodes, but a damaged page can still make it panic.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let panicked = |_| Err(ParquetError::General("a page is damaged".to_owned()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
+fn read_guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    guarded(|| read().map_err(|e| e.to_string()))
 }
 
 impl fmt::Debug for ParquetFile {

@@ -51,6 +51,7 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn run() -> Result<()> {
     let cli = Cli::try_parse().unwrap_or_else(|error| exit_for(&error));
+    c2f_data::hide_caught_panics();
     progress::log_to_stderr();
     prepare_processor()?;
     match cli.command {

@@ -1,0 +1,164 @@
+//! From a file to RGB pixels: every kind of picture that data sets hold, and a clear error for what is none.
+
+mod jpeg;
+mod other;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, RgbImage};
+
+pub(crate) use other::format_name;
+
+use crate::guard::guarded;
+use crate::{Error, Result, Sample, Source};
+
+/// The most pixels that a picture may have.
+const MAX_PIXELS: u64 = 100_000_000;
+/// The most bytes that a decoder may ask for, and the most that a file may have.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// A decoded picture, and what its file says of it.
+pub(crate) struct Decoded {
+    /// Turned upright.
+    pub image: RgbImage,
+    /// The format of the content, whatever the name says.
+    pub format: ImageFormat,
+    /// How the picture was turned.
+    pub orientation: Orientation,
+}
+
+/// The pixels of a sample: a file's, or a drawing.
+///
+/// # Errors
+/// As [`decode_file`].
+pub fn decode(sample: &Sample) -> Result<RgbImage> {
+    if let Source::Synthetic { scene, size } = &sample.source {
+        return Ok(scene.draw(*size).image);
+    }
+    Ok(decode_encoded(sample, &encoded(sample)?)?.image)
+}
+
+/// The bytes of a sample as they are stored; of a drawing there are none.
+pub(crate) fn encoded(sample: &Sample) -> Result<Vec<u8>> {
+    match &sample.source {
+        Source::File { root } => read(&root.join(&*sample.file)),
+        Source::Parquet { file, row } => file.picture(*row),
+        Source::Synthetic { .. } => Ok(Vec::new()),
+    }
+}
+
+/// What the bytes of a sample are a picture of.
+pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8]) -> Result<Decoded> {
+    decode_bytes(bytes).map_err(|message| picture_error(sample, message))
+}
+
+fn picture_error(sample: &Sample, message: String) -> Error {
+    match &sample.source {
+        Source::Parquet { file, row } => {
+            Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
+        }
+        Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
+        Source::Synthetic { .. } => Error::Picture { path: sample.file.as_ref().into(), message },
+    }
+}
+
+/// What a picture says of itself before its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// As the file holds it.
+    pub width: u32,
+    pub height: u32,
+    /// How it is turned upright.
+    pub orientation: Orientation,
+}
+
+/// The header of a sample. No pixel is decoded.
+pub(crate) fn header(sample: &Sample) -> Result<Header> {
+    if let Source::Synthetic { size, .. } = sample.source {
+        return Ok(Header { width: size, height: size, orientation: Orientation::NoTransforms });
+    }
+    header_of_bytes(&encoded(sample)?).map_err(|message| picture_error(sample, message))
+}
+
+/// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
+///
+/// The picture is turned upright as its EXIF orientation says; CMYK, grey-scale, palettes and 16 bits become 8-bit RGB;
+/// what is transparent is laid on white.
+///
+/// # Errors
+/// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 100 megapixels or
+/// 512 MiB. The error names the file and says which.
+pub fn decode_file(path: &Path) -> Result<RgbImage> {
+    let decoded = decode_bytes(&read(path)?);
+    Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let error = |message: &str| Error::Picture { path: path.to_owned(), message: message.to_owned() };
+    let metadata = std::fs::metadata(path).map_err(|e| Error::read(path, e))?;
+    // Reading a pipe would wait for ever.
+    if !metadata.is_file() {
+        return Err(error("is no file"));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| Error::read(path, e))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
+    match bytes.len() as u64 {
+        0 => Err(error("is empty")),
+        n if n > MAX_BYTES => Err(error("is larger than 512 MiB")),
+        _ => Ok(bytes),
+    }
+}
+
+fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
+    guarded(|| upright(bytes))
+}
+
+/// The picture as it is to be seen, on white.
+fn upright(bytes: &[u8]) -> std::result::Result<Decoded, String> {
+    let (mut picture, format, orientation) =
+        if jpeg::is_jpeg(bytes) { jpeg::decode(bytes)? } else { other::decode(bytes)? };
+    picture.apply_orientation(orientation);
+    let image = match picture {
+        DynamicImage::ImageRgb8(rgb) => rgb,
+        other if other.color().has_alpha() => on_white(&other),
+        other => other.into_rgb8(),
+    };
+    Ok(Decoded { image, format, orientation })
+}
+
+fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
+    guarded(|| read_header(bytes))
+}
+
+fn read_header(bytes: &[u8]) -> std::result::Result<Header, String> {
+    let ((width, height), orientation) = if jpeg::is_jpeg(bytes) {
+        jpeg::header(bytes)?
+    } else {
+        let (mut decoder, ..) = other::open(bytes)?;
+        (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
+    };
+    Ok(Header { width, height, orientation })
+}
+
+fn check_size(width: u32, height: u32) -> std::result::Result<(), String> {
+    if width == 0 || height == 0 {
+        return Err(format!("has {width} x {height} pixels, expected at least one"));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("has {width} x {height} pixels, expected at most 100 megapixels"));
+    }
+    Ok(())
+}
+
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    let rgba = picture.to_rgba8();
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
+        let alpha = u16::from(alpha);
+        image::Rgb([r, g, b].map(|v| ((u16::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
+    })
+}
