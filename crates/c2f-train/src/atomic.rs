@@ -1,5 +1,6 @@
 //! Files that are either the old or the new ones, whenever the process is killed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -61,12 +62,16 @@ pub fn sweep(folder: &Path) -> Result<()> {
     let io = |source| Error::io(folder, source);
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+        if is_temporary(&entry.file_name()) {
             std::fs::remove_file(entry.path()).map_err(io)?;
         }
     }
     Ok(())
+}
+
+/// Whether the name is that of a temporary file of ours.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
 }
 
 fn parent(path: &Path) -> &Path {

@@ -46,6 +46,14 @@ pub enum Error {
     /// Something that is set doesn't go together with the data or the folder.
     #[error("{0}")]
     Usage(String),
+    /// Another process trains into the folder.
+    #[error("{} is being trained by {holder}", path.display())]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+        /// Who trains, and for how long.
+        holder: String,
+    },
     /// A file can't be read or written.
     #[error("{}: {source}", path.display())]
     Io {

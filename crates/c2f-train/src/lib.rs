@@ -14,6 +14,7 @@ pub mod output;
 pub mod overlay;
 pub mod recipe;
 pub mod report;
+mod run_folder;
 pub mod schedule;
 
 pub use checkpoint::load_network;
@@ -23,3 +24,4 @@ pub use engine::{EpochRecord, Evaluation, Event, Row, Summary, TrainOptions, eva
 pub use error::{Error, Result};
 pub use network::{Network, Prediction, Stage};
 pub use recipe::{Method, Recipe};
+pub use run_folder::RunFolder;

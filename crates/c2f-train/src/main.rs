@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     c2f_ops::keep_freed_memory();
     c2f_ops::keep_candle_on_the_callers_thread();
     match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             terminal::say(&format!("error: {}", cli::one_line(&error)));
             ExitCode::from(cli::exit_status(&error))

@@ -104,7 +104,7 @@ fn told_to_stop() {
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     succeed(&arguments(&whole));
 
-    for signal in ["-TERM", "-INT"] {
+    for (signal, status) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
         let mut command = program();
         command.args(arguments(&stopped)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let before = modified(&stopped);
@@ -115,7 +115,7 @@ fn told_to_stop() {
         let output = child.wait_with_output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{signal}: {stderr}");
+        assert_eq!(output.status.code(), Some(status), "{signal}: {stderr}");
         assert!(stdout.contains("train --resume --output") && !stderr.contains("panicked"), "{stdout}{stderr}");
         assert!(stopped.join("report.html").is_file());
         assert_eq!(temporary_files(&stopped), 0);

@@ -7,6 +7,7 @@ mod eval;
 mod measures;
 mod predict;
 mod results;
+mod signals;
 mod train;
 mod weights;
 mod weights_file;
@@ -48,22 +49,23 @@ enum Command {
     Bench(bench::Args),
 }
 
-/// Runs the command that the process was started with.
-pub fn run() -> Result<()> {
+/// Runs the command that the process was started with; gives the exit status.
+pub fn run() -> Result<u8> {
     let cli = Cli::try_parse().unwrap_or_else(|error| exit_for(&error));
     c2f_data::hide_caught_panics();
     progress::log_to_stderr();
     prepare_processor()?;
-    match cli.command {
-        None => train::run(&train::Args::default()),
-        Some(Command::Train(args)) => train::run(&args),
+    let done = match cli.command {
+        None => return train::run(&train::Args::default()),
+        Some(Command::Train(args)) => return train::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Predict(args)) => predict::run(&args),
         Some(Command::Embed(args)) => embed::run(&args),
         Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
         Some(Command::Bench(args)) => bench::run(&args),
-    }
+    };
+    done.map(|()| 0)
 }
 
 /// The kernels would take other instructions than those asked for without a word, and panic where they get no threads.

@@ -34,7 +34,7 @@ pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Res
         Some(best) => write_results(&mut text, recipe, best, summary)?,
         None => writeln!(text, "no epoch was finished")?,
     }
-    print(&text)?;
+    let printed = print(&text);
     text.clear();
     match write_pages(recipe, options, summary) {
         Ok(()) if summary.best.is_some() => {
@@ -51,7 +51,7 @@ pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Res
     } else {
         write_next(&mut text, recipe.data.as_deref().unwrap_or_default(), run)?;
     }
-    print(&text)
+    printed.and_then(|()| print(&text))
 }
 
 /// Overlays and the report.

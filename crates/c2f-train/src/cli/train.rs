@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
-use c2f_train::{Recipe, TrainOptions};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use anyhow::Result;
+use c2f_train::{Recipe, RunFolder, TrainOptions};
 
+use super::signals::Signals;
 use super::weights_file::weights_file;
 use super::{device, results, usage};
 use crate::progress::TrainProgress;
@@ -37,56 +36,42 @@ pub struct Args {
     #[arg(long)]
     device: Option<String>,
     /// Decides initial weights, order and augmentation; the same as --set seed=N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+/// Gives the exit status: that of a signal, if one came.
+pub fn run(args: &Args) -> Result<u8> {
     let device = device(args.device.as_deref().unwrap_or("cpu"))?;
+    let signals = Signals::listen()?;
     let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
-    let options = TrainOptions { output, resume: args.resume, device, stop: stop_on_signals()? };
+    let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
     let mut progress = TrainProgress::default();
     let summary = c2f_train::train(&recipe, &options, &mut |event| progress.show(event))?;
-    results::finish(&recipe, &options, &summary)
+    results::finish(&recipe, &options, &summary)?;
+    Ok(signals.exit_status())
 }
 
-/// The first Ctrl-C or SIGTERM asks the training to save and stop; the second ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag still down.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("signal handler")?;
-    }
-    Ok(stop)
-}
-
-fn new_run(args: &Args) -> Result<(Recipe, PathBuf)> {
+fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
     let named = args.recipe.as_deref().unwrap_or(if args.data.is_some() { "default" } else { "quickstart" });
     let mut recipe = with_settings(Recipe::load(named)?, args)?;
     let output = match &args.output {
-        Some(output) => output.clone(),
-        None => next_folder(Path::new("runs"), &run_name(args, &recipe)),
+        Some(output) => RunFolder::create(output)?,
+        None => RunFolder::create_next(Path::new("runs"), &run_name(args, &recipe))?,
     };
-    if output.join("config.toml").exists() {
-        return Err(usage(format!(
-            "{} holds a run: give --resume to go on with it, or another --output",
-            output.display()
-        )));
-    }
     find_weights(&mut recipe)?;
     Ok((recipe, output))
 }
 
 /// The recipe of the run's folder. Settings that are given again must be the same, but for those that say where things are
 /// or how fast they are read.
-fn resumed_run(args: &Args) -> Result<(Recipe, PathBuf)> {
+fn resumed_run(args: &Args) -> Result<(Recipe, RunFolder)> {
     let output = args.output.clone().ok_or_else(|| usage("--resume needs --output, the folder of the run"))?;
     let config = output.join("config.toml");
     if !config.is_file() {
         return Err(usage(format!("{}: no run to resume, {} is missing", output.display(), config.display())));
     }
+    let folder = RunFolder::reopen(&output)?;
     let recipe = Recipe::from_file(&config)?;
     let asked = match &args.recipe {
         Some(name) => Recipe::load(name)?,
@@ -105,7 +90,7 @@ fn resumed_run(args: &Args) -> Result<(Recipe, PathBuf)> {
     if args.weights.is_some() {
         find_weights(&mut asked)?;
     }
-    Ok((asked, output))
+    Ok((asked, folder))
 }
 
 /// Puts the file of the pretrained weights in the place of their name.
@@ -141,16 +126,4 @@ fn run_name(args: &Args, recipe: &Recipe) -> String {
         (None, Some(_)) => None,
     };
     named.filter(|name| name != "default").unwrap_or_else(|| recipe.method.to_string())
-}
-
-/// The first of `name-1`, `name-2`, ... that isn't there yet.
-fn next_folder(parent: &Path, name: &str) -> PathBuf {
-    let mut number = 1;
-    loop {
-        let folder = parent.join(format!("{name}-{number}"));
-        if !folder.exists() {
-            return folder;
-        }
-        number += 1;
-    }
 }

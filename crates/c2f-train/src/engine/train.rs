@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
 use crate::recipe::Sampling;
 use crate::schedule::Schedule;
-use crate::{Error, Network, Prediction, Recipe, Result, atomic};
+use crate::{Error, Network, Prediction, Recipe, Result, RunFolder, atomic};
 
 /// Steps in a row without a finite loss after which a run gives up.
 const NOT_FINITE_LIMIT: usize = 10;
@@ -25,8 +25,8 @@ const NOT_FINITE_LIMIT: usize = 10;
 /// Where and how a run runs.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// The run's folder; made if need be. One that holds a run is an error unless `resume` is set.
-    pub output: PathBuf,
+    /// The run's folder.
+    pub output: RunFolder,
     /// Go on from the folder's last checkpoint; from the beginning, if it has none yet.
     pub resume: bool,
     /// Where to compute.
@@ -100,12 +100,6 @@ impl<'a> Run<'a> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
         let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
-        if last_path(&options.output).exists() {
-            return Err(Error::Usage(format!(
-                "{} holds a run: give --resume to go on with it, or another --output",
-                options.output.display()
-            )));
-        }
         if let Some(weights) = &recipe.weights {
             network.load_pretrained(Path::new(weights))?;
         }
@@ -151,10 +145,11 @@ impl<'a> Run<'a> {
     fn train(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
         let output = &self.options.output;
         let checkpoints = output.join("checkpoints");
-        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
         atomic::sweep(output)?;
-        atomic::sweep(&checkpoints)?;
+        // First of all: by this file the folder is known as that of a run.
         atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
+        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
+        atomic::sweep(&checkpoints)?;
         write_lines(&output.join("metrics.jsonl"), &self.lines)?;
 
         let loader = self.loader(data)?;
@@ -394,7 +389,7 @@ impl<'a> Run<'a> {
             last: self.progress.last.clone(),
             best: self.progress.best.clone(),
             interrupted,
-            output: self.options.output.clone(),
+            output: self.options.output.to_path_buf(),
             data: data.clone(),
         }
     }

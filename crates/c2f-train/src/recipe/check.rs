@@ -13,6 +13,8 @@ impl Recipe {
         if let Some(data) = &self.data {
             data.parse::<c2f_data::Spec>()?;
         }
+        // TOML has no larger ones.
+        whole("seed", self.seed as usize, 0..=i64::MAX as usize)?;
         whole("epochs", self.epochs, 1..=100_000)?;
         whole("batch_size", self.batch_size, 1..=4096)?;
         whole("image_size", self.image_size, 32..=2048)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::{options, recipe, train_all, train_until};
 use c2f_train::checkpoint::{Checkpoint, best_path, last_path};
-use c2f_train::{EpochRecord, Error, Method, Recipe, load_network, read_metrics, train};
+use c2f_train::{EpochRecord, Error, Method, Recipe, RunFolder, load_network, read_metrics, train};
 use candle_core::{Device, Tensor};
 
 fn bits(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u32>> {
@@ -159,7 +159,7 @@ fn what_cannot_be_resumed_says_why() {
         recipe
     };
 
-    let error = train(&recipe, &options(folder.path(), false), &mut |_| {}).unwrap_err();
+    let error = RunFolder::create(folder.path()).unwrap_err();
     assert!(error.is_usage() && error.to_string().contains("--resume"), "{error}");
     let error = resume(&changed("optimizer.lr=0.5"));
     assert!(error.is_usage() && error.to_string().ends_with("different: optimizer.lr"), "{error}");

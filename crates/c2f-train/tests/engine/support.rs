@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_train::{Event, Method, Network, Recipe, Result, Summary, TrainOptions, train};
+use c2f_train::{Event, Method, Network, Recipe, Result, RunFolder, Summary, TrainOptions, train};
 use candle_core::Device;
 
 /// 24 training pictures of 3 classes at 32 pixels in batches of 6: four batches an epoch.
@@ -34,7 +34,8 @@ pub fn network(recipe: &Recipe) -> Network {
 
 pub fn options(output: &Path, resume: bool) -> TrainOptions {
     let stop = Arc::new(AtomicBool::new(false));
-    TrainOptions { output: output.to_owned(), resume, device: Device::Cpu, stop }
+    let output = if resume { RunFolder::reopen(output) } else { RunFolder::create(output) };
+    TrainOptions { output: output.unwrap(), resume, device: Device::Cpu, stop }
 }
 
 /// Trains until `batches` batches are done.
