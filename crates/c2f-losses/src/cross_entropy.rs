@@ -18,7 +18,8 @@ pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
 
 /// Mean cross-entropy of `logits` (B, K) and `labels` (B), u32 in 0..K, with label smoothing: the target is
 /// `1 - smoothing` on the label plus `smoothing / K` on every class (Szegedy et al. 2016, section 7; the same as
-/// PyTorch's `CrossEntropyLoss(label_smoothing=smoothing)`).
+/// PyTorch's `CrossEntropyLoss(label_smoothing=smoothing)`). A logit of -inf makes its class impossible: the loss is finite where
+/// the target is 0 there, and infinite where it isn't.
 ///
 /// # Errors
 /// If the shapes don't fit, a label is K or more, or `smoothing` isn't in 0..=1.
@@ -42,7 +43,10 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> 
         return Err(Error::shape("soft_cross_entropy", "targets", targets, format!("({batch}, {classes})")));
     }
     let log_probabilities = log_softmax(logits)?;
-    let of_targets = (&log_probabilities * targets)?.sum(D::Minus1)?.mean_all()?;
+    // What isn't there costs nothing, even where it is impossible: 0 * -inf would be NaN.
+    let nothing = targets.eq(0.0)?.mul(&log_probabilities.eq(f64::NEG_INFINITY)?)?;
+    let costs = nothing.where_cond(&log_probabilities.zeros_like()?, &log_probabilities)?;
+    let of_targets = (costs * targets)?.sum(D::Minus1)?.mean_all()?;
     smooth(&of_targets, &log_probabilities, smoothing)
 }
 
@@ -60,6 +64,10 @@ fn check(loss: &'static str, logits: &Tensor, smoothing: f64) -> Result<(usize, 
 
 /// The loss from the mean logarithm of the target's probability.
 fn smooth(of_target: &Tensor, log_probabilities: &Tensor, smoothing: f64) -> Result<Tensor> {
+    if smoothing == 0.0 {
+        // A class with the logit -inf has no part in it.
+        return Ok(of_target.affine(-1.0, 0.0)?);
+    }
     let of_all = log_probabilities.mean_all()?;
     Ok((of_target.affine(smoothing - 1.0, 0.0)? - of_all.affine(smoothing, 0.0)?)?)
 }

@@ -53,6 +53,28 @@ fn is_finite_for_extreme_logits() {
 }
 
 #[test]
+fn an_impossible_class_costs_nothing_where_it_is_not_the_target() {
+    let infinity = f64::NEG_INFINITY;
+    let logits = Var::new(&[[1.0, infinity, 1.0], [infinity, 2.0, infinity]], &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
+    let targets = Tensor::new(&[[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]], &Device::Cpu).unwrap();
+    for loss in [cross_entropy(&logits, &labels, 0.0), soft_cross_entropy(&logits, &targets, 0.0)] {
+        let loss = loss.unwrap();
+        assert!((values(&loss)[0] - 2f64.ln() / 2.0).abs() < 1e-12, "{loss}");
+        let gradient = values(loss.backward().unwrap().get(&logits).unwrap());
+        assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
+        assert_eq!((gradient[1], gradient[3]), (0.0, 0.0));
+    }
+    // PyTorch's cross_entropy gives the same.
+    let gradient = cross_entropy(&logits, &labels, 0.0).unwrap().backward().unwrap();
+    assert_eq!(values(gradient.get(&logits).unwrap()), [-0.25, 0.0, 0.25, 0.0, 0.0, 0.0]);
+    let impossible = Tensor::new(&[1u32, 1], &Device::Cpu).unwrap();
+    for (labels, smoothing) in [(&labels, 0.1), (&impossible, 0.0)] {
+        assert_eq!(values(&cross_entropy(&logits, labels, smoothing).unwrap()), [f64::INFINITY]);
+    }
+}
+
+#[test]
 fn log_softmax_is_normalised() {
     let x = Tensor::new(&[[1000.0f64, 1001.0, 999.0]], &Device::Cpu).unwrap();
     let sum: f64 = values(&log_softmax(&x).unwrap()).iter().map(|value| value.exp()).sum();

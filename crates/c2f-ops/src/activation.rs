@@ -3,13 +3,13 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use crate::Result;
-use crate::kernel::{TASK, dtype, for_rows, output, read, slice, with_float};
+use crate::kernel::{TASK, dtype, expect_values, for_rows, output, read, slice, with_float};
 use crate::simd::{Float, clamp};
 
 /// max(x, 0), of a tensor of any shape. NaN stays NaN; the gradient at 0 is 0, as in PyTorch.
 ///
 /// # Errors
-/// If the type isn't a float, or candle fails.
+/// If `x` is empty, its type isn't a float, or candle fails.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     rectify(x, f64::INFINITY)
 }
@@ -18,12 +18,13 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// The gradient at 0 and at 6 is 0.
 ///
 /// # Errors
-/// If the type isn't a float, or candle fails.
+/// If `x` is empty, its type isn't a float, or candle fails.
 pub fn relu6(x: &Tensor) -> Result<Tensor> {
     rectify(x, 6.0)
 }
 
 fn rectify(x: &Tensor, ceiling: f64) -> Result<Tensor> {
+    expect_values(NAME, "input", x)?;
     if x.device().is_cpu() { Ok(x.contiguous()?.apply_op1(Rectify { ceiling })?) } else { limit(x, 0.0, ceiling) }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Shape, Tensor};
 
 use crate::activation::limit;
-use crate::kernel::{channels_first, dtype, for_rows, output, read, slice, with_float};
+use crate::kernel::{channels_first, dtype, expect_values, for_rows, output, read, slice, with_float};
 use crate::simd::Float;
 use crate::{Error, Format, Result};
 
@@ -21,13 +21,17 @@ pub enum GridPadding {
 /// `align_corners` and over the picture's outer edges without.
 ///
 /// # Errors
-/// If `theta` isn't (B, 2, 3).
+/// If `theta` isn't (B, 2, 3), or there are no pictures or points.
 pub fn affine_grid(theta: &Tensor, size: (usize, usize), align_corners: bool) -> Result<Tensor> {
+    expect_values("affine_grid", "theta", theta)?;
     let &[batch, 2, 3] = theta.dims() else {
         let expected = "(B, 2, 3)".to_owned();
         return Err(Error::Shape { op: "affine_grid", what: "theta", got: theta.dims().to_vec(), expected });
     };
     let (h, w) = size;
+    if h == 0 || w == 0 {
+        return Err(Error::Config { op: "affine_grid", message: format!("a grid of {h} x {w} points") });
+    }
     let at = |i: usize, count: usize| match (align_corners, count) {
         (true, 1) => 0.0,
         (true, _) => 2.0 * i as f64 / (count - 1) as f64 - 1.0,
@@ -46,7 +50,7 @@ pub fn affine_grid(theta: &Tensor, size: (usize, usize), align_corners: bool) ->
 /// Gradients for `grid`, and for `x` if it is tracked.
 ///
 /// # Errors
-/// If `grid` isn't (B, H', W', 2) with the batch size of `x`, or the maps of `x` are empty.
+/// If `grid` isn't (B, H', W', 2) with the batch size of `x`, or one of them is empty.
 pub fn grid_sample(
     x: &Tensor,
     grid: &Tensor,
@@ -60,9 +64,8 @@ pub fn grid_sample(
         [b, _, _, 2] if b == batch => {}
         _ => return fail("grid", grid, format!("({batch}, H, W, 2)")),
     }
-    if height * width == 0 {
-        return fail("input", x, "maps of one pixel or more".to_owned());
-    }
+    expect_values(NAME, "input", x)?;
+    expect_values(NAME, "grid", grid)?;
     let sampler = Sampler { channels, height, width, padding, align_corners, format };
     if x.device().is_cpu() {
         Ok(x.contiguous()?.apply_op2(&grid.contiguous()?, sampler)?)
@@ -249,15 +252,26 @@ impl Sampler {
         let place = |axis: usize, size: usize| -> Result<[(Tensor, Tensor, Tensor); 2]> {
             let (scale, offset) = self.pixels(size);
             let last = (size - 1) as f64;
-            let mut position = grid.narrow(3, axis, 1)?.reshape((batch, oh * ow))?.affine(scale, offset)?;
-            if self.padding == GridPadding::Border {
-                position = limit(&position, 0.0, last)?;
-            }
+            let position = grid.narrow(3, axis, 1)?.reshape((batch, oh * ow))?.affine(scale, offset)?;
+            let constant =
+                |value: f64| Tensor::new(value, x.device())?.to_dtype(x.dtype())?.broadcast_as(position.shape());
+            // NaN equals nothing and lies nowhere; its weights, and those of infinity, would be NaN.
+            let position = match self.padding {
+                GridPadding::Border => {
+                    let position = limit(&position, 0.0, last)?;
+                    position.eq(&position)?.where_cond(&position, &constant(0.0)?)?
+                }
+                GridPadding::Zeros => {
+                    let near = position.gt(-1.0)?.mul(&position.lt(size as f64)?)?;
+                    near.where_cond(&position, &constant(-2.0)?)?
+                }
+            };
             let low = position.detach().floor()?;
             let high_weight = (&position - &low)?;
             let corner = |at: Tensor, weight: Tensor| -> Result<(Tensor, Tensor, Tensor)> {
                 let inside = at.ge(0.0)?.mul(&at.le(last)?)?;
-                Ok((at.clamp(0.0, last)?, weight, inside))
+                // Whole numbers: f32 has no odd ones above 2^24, which a pixel's index may be.
+                Ok((at.clamp(0.0, last)?.to_dtype(DType::U32)?, weight, inside))
             };
             Ok([corner(low.clone(), high_weight.affine(-1.0, 1.0)?)?, corner((low + 1.0)?, high_weight)?])
         };
@@ -267,7 +281,7 @@ impl Sampler {
             let mut y: Option<Tensor> = None;
             for (row, row_weight, row_inside) in &rows {
                 for (column, column_weight, column_inside) in &columns {
-                    let pixel = ((row * self.width as f64)? + column)?.to_dtype(DType::U32)?;
+                    let pixel = (row.affine(self.width as f64, 0.0)? + column)?;
                     let inside = (row_inside * column_inside)?.to_dtype(x.dtype())?;
                     let weight = ((row_weight * column_weight)? * inside)?.unsqueeze(1)?;
                     let pixel = pixel.unsqueeze(1)?.broadcast_as((batch, self.channels, oh * ow))?.contiguous()?;
@@ -348,5 +362,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn points_that_are_no_numbers_or_far_away_are_the_same_composed() {
+        let x = var((1, 2, 3, 4));
+        let far = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 1.2, -1.2, 0.3];
+        let points: Vec<f64> = far.iter().flat_map(|&a| far.iter().flat_map(move |&b| [a, b])).collect();
+        let grid = candle_core::Var::from_vec(points, (1, 8, 8, 2), &Device::Cpu).unwrap();
+        for padding in [GridPadding::Zeros, GridPadding::Border] {
+            for align_corners in [false, true] {
+                let format = Format::ChannelsFirst;
+                let sampler = Sampler { channels: 2, height: 3, width: 4, padding, align_corners, format };
+                let kernel = grid_sample(&x, &grid, padding, align_corners, format).unwrap();
+                let values = kernel.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
+                assert_same(&[&x, &grid], &kernel, &sampler.compose(&x, &grid).unwrap());
+            }
+        }
+    }
+
+    /// The nearest f32 of 2^24 + 1 is another pixel.
+    #[test]
+    fn pixels_beyond_the_whole_numbers_of_f32_are_the_same_composed() {
+        let side = 4100;
+        let last = Tensor::arange(0u32, 16, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+        let zeros = Tensor::zeros(side * side - 16, DType::F32, &Device::Cpu).unwrap();
+        let x = Tensor::cat(&[&zeros, &last], 0).unwrap().reshape((1, 1, side, side)).unwrap();
+        let point = |column: usize| 2.0 * column as f64 / (side - 1) as f64 - 1.0;
+        let points: Vec<f32> = (0..8).flat_map(|i| [point(side - 1 - i) as f32, 1.0]).collect();
+        let grid = Tensor::from_vec(points, (1, 1, 8, 2), &Device::Cpu).unwrap();
+        let (padding, format) = (GridPadding::Border, Format::ChannelsFirst);
+        let sampler = Sampler { channels: 1, height: side, width: side, padding, align_corners: true, format };
+        let values = |y: Tensor| y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let composed = values(sampler.compose(&x, &grid).unwrap());
+        assert_eq!(composed, values(grid_sample(&x, &grid, padding, true, format).unwrap()));
+        assert!((composed[1] - 14.0).abs() < 0.01, "{composed:?}");
     }
 }

@@ -175,6 +175,14 @@ pub(crate) fn expect_shape(op: &'static str, what: &'static str, tensor: &Tensor
     Err(Error::Shape { op, what, got: tensor.dims().to_vec(), expected: format!("{expected:?}") })
 }
 
+/// Refuses a tensor without values, such as a batch without pictures: every operation does.
+pub(crate) fn expect_values(op: &'static str, what: &'static str, tensor: &Tensor) -> Result<()> {
+    if tensor.elem_count() > 0 {
+        return Ok(());
+    }
+    Err(Error::Shape { op, what, got: tensor.dims().to_vec(), expected: "no dimension of 0".to_owned() })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

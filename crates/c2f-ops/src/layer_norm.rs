@@ -5,15 +5,18 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Shape, Tensor};
 
 use crate::Result;
-use crate::kernel::{dtype, expect_shape, for_rows, output, read, rows_per_task, slice, task_sums, with_float};
+use crate::kernel::{
+    dtype, expect_shape, expect_values, for_rows, output, read, rows_per_task, slice, task_sums, with_float,
+};
 use crate::simd::Float;
 
 /// Normalises each row, along the last axis, of `x` (.., C) to mean 0 and variance 1, then scales and shifts it by `gamma`
 /// and `beta`, both (C) (Ba et al. 2016; PyTorch's `layer_norm`, its variance being the biased one).
 ///
 /// # Errors
-/// If the shapes don't fit each other, or candle fails.
+/// If the shapes don't fit each other, `x` is empty, or candle fails.
 pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+    expect_values(NAME, "input", x)?;
     let channels = x.dim(D::Minus1)?;
     expect_shape(NAME, "gamma", gamma, &[channels])?;
     expect_shape(NAME, "beta", beta, &[channels])?;

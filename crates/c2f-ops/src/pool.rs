@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::conv::Source;
-use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, read, slice, with_float};
+use crate::kernel::{channels_first, channels_last, dtype, expect_values, for_rows, output, read, slice, with_float};
 use crate::separable::{Separable, Taps};
 use crate::simd::{Float, vectorize};
 use crate::{Error, Format, Result};
@@ -26,10 +26,11 @@ pub struct PoolConfig {
 /// reading order, as in PyTorch (candle's own `max_pool2d` scales it by 1 / k^2).
 ///
 /// # Errors
-/// If `x` doesn't have four dimensions, the padding is more than half the kernel, or the map is smaller than a window.
+/// If `x` doesn't have four dimensions or is empty, the padding is more than half the kernel, or the map is smaller than a window.
 pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Tensor> {
     let (_, _, h, w) = format.dims(x)?;
     let windows = Windows::new(MAX, (h, w), config)?;
+    expect_values(MAX, "input", x)?;
     if x.device().is_cpu() {
         channels_last(x, format, |x| Ok(x.apply_op1(MaxPool { windows, winners: OnceLock::new() })?))
     } else {
@@ -43,7 +44,9 @@ pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Ten
 /// As [`max_pool2d`].
 pub fn avg_pool2d(x: &Tensor, config: &PoolConfig, count_include_pad: bool, format: Format) -> Result<Tensor> {
     let (_, _, h, w) = format.dims(x)?;
-    means((h, w), config, count_include_pad)?.apply(x, format)
+    let means = means((h, w), config, count_include_pad)?;
+    expect_values(AVG, "input", x)?;
+    means.apply(x, format)
 }
 
 /// [`avg_pool2d`] of maps of `size` (height, width).
@@ -55,7 +58,7 @@ pub(crate) fn means(size: (usize, usize), config: &PoolConfig, count_include_pad
 /// (B, C) means over all pixels of a map.
 ///
 /// # Errors
-/// If `x` doesn't have four dimensions, or its maps are empty.
+/// If `x` doesn't have four dimensions, or is empty.
 pub fn global_avg_pool(x: &Tensor, format: Format) -> Result<Tensor> {
     let (b, c, h, w) = format.dims(x)?;
     let config = PoolConfig { kernel: (h, w), stride: (1, 1), padding: (0, 0) };

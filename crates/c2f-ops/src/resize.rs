@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::kernel::expect_values;
 use crate::separable::{Separable, Taps};
 use crate::{Error, Format, Result};
 
@@ -12,7 +13,7 @@ use crate::{Error, Format, Result};
 /// outer edges of the picture do.
 ///
 /// # Errors
-/// If `x` doesn't have four dimensions, or a size is 0.
+/// If `x` doesn't have four dimensions or is empty, or a size is 0.
 pub fn resize_bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Tensor> {
     resize(x, size, align_corners, format)?.apply(x, format)
 }
@@ -23,7 +24,7 @@ pub fn resize_bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, fo
 /// normalised at the edges.
 ///
 /// # Errors
-/// If `x` doesn't have four dimensions, or a size is 0.
+/// If `x` doesn't have four dimensions or is empty, or a size is 0.
 pub fn resize_bicubic(x: &Tensor, size: (usize, usize), format: Format) -> Result<Tensor> {
     separable(x, size, format, cubic_taps)?.apply(x, format)
 }
@@ -43,6 +44,7 @@ fn separable(
         let message = format!("can't resize {h} x {w} to {} x {}", size.0, size.1);
         return Err(Error::Config { op: NAME, message });
     }
+    expect_values(NAME, "input", x)?;
     Ok(Separable { name: NAME, rows: taps(h, size.0), columns: taps(w, size.1) })
 }
 

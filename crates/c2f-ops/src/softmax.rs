@@ -4,18 +4,19 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Shape, Tensor};
 
 use crate::cost;
 use crate::exp::Exp;
-use crate::kernel::{dtype, for_rows, output, read, rows_per_task, slice, with_float};
+use crate::kernel::{dtype, expect_values, for_rows, output, read, rows_per_task, slice, with_float};
 use crate::{Error, Result};
 
 /// e^x over its sum, along the last axis of a tensor of any shape.
 ///
 /// # Errors
-/// If `x` has no axis, the type isn't a float, or candle fails.
+/// If `x` has no axis or is empty, the type isn't a float, or candle fails.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
-    if x.dims().last().copied().unwrap_or(0) == 0 {
-        let expected = "one dimension or more, the last not empty".to_owned();
-        return Err(Error::Shape { op: NAME, what: "input", got: x.dims().to_vec(), expected });
+    if x.rank() == 0 {
+        let expected = "one dimension or more".to_owned();
+        return Err(Error::Shape { op: NAME, what: "input", got: Vec::new(), expected });
     }
+    expect_values(NAME, "input", x)?;
     if x.device().is_cpu() { Ok(x.contiguous()?.apply_op1(Softmax)?) } else { composed(x) }
 }
 
@@ -23,8 +24,11 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 /// (Vaswani et al. 2017, section 3.2.1; PyTorch's `scaled_dot_product_attention`).
 ///
 /// # Errors
-/// If the shapes don't fit each other, or candle fails.
+/// If the shapes don't fit each other, a tensor is empty, or candle fails.
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    for (what, tensor) in [("queries", q), ("keys", k), ("values", v)] {
+        expect_values("attention", what, tensor)?;
+    }
     let width = q.dim(D::Minus1)?;
     let scores =
         q.affine(1.0 / (width as f64).sqrt(), 0.0)?.contiguous()?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;

@@ -327,3 +327,10 @@ fn a_second_backward_pass_and_wrong_shapes_are_errors() {
     assert!(error.contains("5 channels"), "{error}");
     assert!(Maps::new(&random((2, 3), 1), FIRST).is_err());
 }
+
+#[test]
+fn a_branch_without_channels_is_an_error() {
+    let maps = |channels| Maps::new(&random((2, 3, 3, channels), 1), Format::ChannelsLast);
+    let error = maps(4).and_then(|x| Maps::concat(&[x, maps(0)?])).unwrap_err();
+    assert!(error.to_string().contains("[2, 3, 3, 0]"), "{error}");
+}

@@ -2,8 +2,10 @@
 
 mod common;
 
-use c2f_ops::Format;
-use c2f_ops::nn::{BatchNorm2d, Init, Linear, NormMode, Params, Pass, Weights};
+use c2f_ops::nn::{
+    BatchNorm2d, Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Linear, NormMode, Params, Pass, Weights,
+};
+use c2f_ops::{Activation, Format, Maps};
 use candle_core::{DType, Device, Tensor};
 use common::{assert_close, fixture, random, values};
 
@@ -84,4 +86,48 @@ fn detached_weights_get_no_gradient_but_pass_it_on() {
     assert!(gradients.get(&params.get("weight").unwrap().var).is_none());
     let gradients = linear.forward(input.as_tensor(), &Pass::train()).unwrap().sum_all().unwrap().backward().unwrap();
     assert_eq!(values(gradients.get(&params.get("bias").unwrap().var).unwrap()), [4.0, 4.0]);
+}
+
+#[test]
+fn statistics_of_one_value_are_refused_and_move_nothing() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let norm = layer(&params);
+    let options = ConvNormActOptions {
+        names: ("conv", "bn"),
+        conv: Conv2dOptions::default(),
+        eps: EPS,
+        momentum: 0.1,
+        activation: Activation::Relu,
+    };
+    let block = ConvNormAct::new(&params, 4, 4, (1, 1), options).unwrap();
+    let one = random((1, 1, 1, 4), 1);
+    let before: Vec<_> = params.entries().iter().map(|entry| values(&entry.var)).collect();
+    let maps = |x: &Tensor| Maps::new(x, Format::ChannelsLast).unwrap();
+    for error in
+        [norm.forward(&one, &Pass::train()).unwrap_err(), block.forward(&maps(&one), &Pass::train()).unwrap_err()]
+    {
+        let expected = "[1, 4, 1, 1], expected more than 1 value per channel when training";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    for pass in [Pass::eval(), Pass::frozen()] {
+        norm.forward(&one, &pass).unwrap();
+        block.forward(&maps(&one), &pass).unwrap();
+    }
+    let after: Vec<_> = params.entries().iter().map(|entry| values(&entry.var)).collect();
+    assert_eq!(before, after);
+    // Two values are enough, whether of two pictures or of two pixels.
+    for x in [random((2, 1, 1, 4), 1), random((1, 1, 2, 4), 1)] {
+        norm.forward(&x, &Pass::train()).unwrap();
+        block.forward(&maps(&x), &Pass::train()).unwrap();
+    }
+}
+
+#[test]
+fn groups_that_do_not_divide_the_channels_are_an_error() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    for groups in [0, 3, 8] {
+        let options = Conv2dOptions { groups, ..Conv2dOptions::default() };
+        let error = Conv2d::new(&params, 4, 4, (3, 3), options).unwrap_err();
+        assert!(error.to_string().contains(&format!("{groups} groups don't divide 4")), "{error}");
+    }
 }

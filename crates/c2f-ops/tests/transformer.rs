@@ -88,6 +88,9 @@ fn shapes_that_do_not_fit_are_errors() {
     let x = random((2, 5), 1);
     let error = layer_norm(&x, &random(4, 1), &random(5, 1), 1e-6).unwrap_err();
     assert!(error.to_string().contains("gamma"), "{error}");
+    let nothing = random(0, 1);
+    let error = layer_norm(&random((2, 0), 1), &nothing, &nothing, 1e-6).unwrap_err();
+    assert!(error.to_string().contains("[2, 0]"), "{error}");
     assert!(softmax(&random((), 1)).is_err());
     assert!(softmax(&Tensor::zeros((2, 0), DType::F32, &Device::Cpu).unwrap()).is_err());
     assert!(scaled_dot_product_attention(&x, &random((2, 4), 1), &x).is_err());

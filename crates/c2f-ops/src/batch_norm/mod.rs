@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 
 use crate::conv::Reading;
-use crate::kernel::{channels_last, dtype, expect_shape, output, read, slice, with_float};
+use crate::kernel::{channels_last, dtype, expect_shape, expect_values, output, read, slice, with_float};
 use crate::{Error, Format, Result};
 pub(crate) use kernels::{Moments, PartSums, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
 use kernels::{input_gradient, moments, normalise};
@@ -26,8 +26,10 @@ pub struct BatchStats {
 /// `(x - mean) / sqrt(var + eps) * gamma + beta`, with the mean and the biased variance of each channel over the batch.
 /// `gamma` and `beta` are (C). Gradients for all three arguments.
 ///
+/// As in PyTorch, the only value of a channel is refused: it would always become `beta`, and its variance 0.
+///
 /// # Errors
-/// If `x` doesn't have four dimensions or is empty, or `gamma` and `beta` don't have its channels.
+/// If `x` doesn't have four dimensions, is empty or has one value per channel, or `gamma` and `beta` don't have its channels.
 pub fn batch_norm_train(
     x: &Tensor,
     gamma: &Tensor,
@@ -36,6 +38,7 @@ pub fn batch_norm_train(
     format: Format,
 ) -> Result<(Tensor, BatchStats)> {
     let count = check(x, [("gamma", gamma), ("beta", beta)], format)?;
+    check_count(format.dims(x)?)?;
     if !x.device().is_cpu() {
         return compose_train(x, gamma, beta, eps, format);
     }
@@ -54,7 +57,7 @@ pub fn batch_norm_train(
 /// `beta`.
 ///
 /// # Errors
-/// As [`batch_norm_train`].
+/// As [`batch_norm_train`], but one value per channel is as good as many.
 pub fn batch_norm_eval(
     x: &Tensor,
     gamma: &Tensor,
@@ -83,15 +86,17 @@ fn check<const N: usize>(x: &Tensor, vectors: [(&'static str, &Tensor); N], form
     for (what, vector) in vectors {
         expect_shape(NAME, what, vector, &[c])?;
     }
-    if x.elem_count() == 0 {
-        return Err(Error::Shape {
-            op: NAME,
-            what: "input",
-            got: x.dims().to_vec(),
-            expected: "no dimension of 0".to_owned(),
-        });
-    }
+    expect_values(NAME, "input", x)?;
     Ok(b * h * w)
+}
+
+/// Refuses to take statistics of one value, for input of these (batch, channels, height, width).
+pub(crate) fn check_count((b, c, h, w): (usize, usize, usize, usize)) -> Result<()> {
+    if b * h * w != 1 {
+        return Ok(());
+    }
+    let expected = "more than 1 value per channel when training".to_owned();
+    Err(Error::Shape { op: NAME, what: "input (B, C, H, W)", got: vec![b, c, h, w], expected })
 }
 
 /// The same by candle's operations.

@@ -12,6 +12,7 @@ mod source;
 
 use candle_core::Tensor;
 
+use crate::kernel::expect_values;
 use crate::simd::Float;
 use crate::{Error, Format, Result, cost};
 pub(crate) use geometry::Geometry;
@@ -125,7 +126,7 @@ pub fn conv2d(
 /// `y = x W^T + b` of `x` (.., in), the weight being (out, in) as in PyTorch, and the bias (out).
 ///
 /// # Errors
-/// If the last dimension of `x` isn't `in`, or candle fails.
+/// If the last dimension of `x` isn't `in`, a tensor is empty, or candle fails.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (outputs, inputs) = weight.dims2()?;
     let mut dims = x.dims().to_vec();
@@ -133,6 +134,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         return Err(Error::Shape { op: "linear", what: "input", got: dims, expected: format!("(.., {inputs})") });
     };
     *last = outputs;
+    expect_values("linear", "input", x)?;
+    expect_values("linear", "weight", weight)?;
     if let (true, &[_, .., tokens, _]) = (x.device().is_cpu(), x.dims()) {
         // Tokens are the pixels of maps with one row: each product is a 1x1 convolution.
         let maps = x.reshape(((), 1, tokens, inputs))?;

@@ -7,7 +7,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::join::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
-use crate::batch_norm::{BatchStats, Moments, Sums, join_moments, join_sums, part_moments, sums, task_rows};
+use crate::batch_norm::{
+    BatchStats, Moments, Sums, check_count, join_moments, join_sums, part_moments, sums, task_rows,
+};
 use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
@@ -64,6 +66,9 @@ impl<T: Float> Stored<T> {
         let geometry = Geometry::new(self.dims(), weight, None, config)?;
         cost::report(geometry.multiply_adds());
         let dims = (geometry.batch, geometry.c_out, geometry.rows.output, geometry.columns.output);
+        if norm.given.is_none() {
+            check_count(dims)?;
+        }
         let affine = Tensor::stack(&[&norm.gamma, &norm.beta], 0)?;
         let given = match &norm.given {
             Some((mean, var)) => Some(Moments { mean: doubles(mean)?, var: doubles(var)? }),

@@ -15,6 +15,7 @@ mod tensor;
 
 use candle_core::{DType, Tensor};
 
+use crate::kernel::expect_values;
 use crate::{Error, Format, PoolConfig, Result, avg_pool2d, max_pool2d};
 pub(crate) use conv_norm_act::{Norm, conv_norm_act};
 pub use join::Activation;
@@ -50,9 +51,10 @@ impl Maps {
     /// The maps that a tensor of `format` holds.
     ///
     /// # Errors
-    /// If it doesn't have four dimensions, or is neither f32 nor f64.
+    /// If it doesn't have four dimensions, is empty, or is neither f32 nor f64.
     pub fn new(x: &Tensor, format: Format) -> Result<Self> {
         let nchw = format.dims(x)?;
+        expect_values("maps", "input", x)?;
         if !x.device().is_cpu() {
             return Ok(Self(Repr::Composed(format.to_nchw(x)?)));
         }

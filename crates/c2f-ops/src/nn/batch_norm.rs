@@ -50,7 +50,8 @@ impl BatchNorm2d {
     /// A tensor to one of the same shape. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
     ///
     /// # Errors
-    /// If the input doesn't have the layer's channels, or the layer hasn't that set of statistics.
+    /// If the input doesn't have the layer's channels, or one value of each in [`NormMode::Train`], or the layer hasn't that set
+    /// of statistics.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let Norm { gamma, beta, given, eps } = self.norm(pass)?;
         if let Some((mean, var)) = given {

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::{Init, Params, Pass};
-use crate::{Conv2dConfig, Format, Padding, Result, conv2d};
+use crate::{Conv2dConfig, Error, Format, Padding, Result, conv2d};
 
 /// How the padding of a convolution is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Conv2d {
     /// Makes `weight` and, if asked for, `bias`.
     ///
     /// # Errors
-    /// If a parameter of that name exists with another shape.
+    /// If the groups don't divide both numbers of channels, or a parameter of that name exists with another shape.
     pub fn new(
         params: &Params,
         inputs: usize,
@@ -64,6 +64,10 @@ impl Conv2d {
         options: Conv2dOptions,
     ) -> Result<Self> {
         let Conv2dOptions { stride, padding, groups, bias, init } = options;
+        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            let message = format!("{groups} groups don't divide {inputs} input and {outputs} output channels");
+            return Err(Error::Config { op: "conv2d", message });
+        }
         let weight = params.parameter("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
         let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
         let config = Conv2dConfig { stride: (stride, stride), groups, ..Conv2dConfig::default() };

@@ -54,7 +54,8 @@ impl ConvNormAct {
     /// Maps to maps. In [`NormMode::Train`](super::NormMode::Train) the running statistics move.
     ///
     /// # Errors
-    /// If the input doesn't have the layer's channels or is smaller than the kernel.
+    /// If the input doesn't have the layer's channels or is smaller than the kernel, or if BatchNorm trains on one value per
+    /// channel.
     pub fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let (_, _, h, w) = x.dims()?;
         let (weight, config) = (self.conv.weight(pass), self.conv.config((h, w))?);
