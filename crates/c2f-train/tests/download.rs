@@ -497,3 +497,48 @@ fn data_fetch_on_the_command_line() {
     let told = succeed(&["data", "fetch", "cub2011", "--to", to]);
     assert_eq!(told, format!("cub2011:{to}/CUB_200_2011\n"));
 }
+
+/// In a process of its own under strace, where there is one that may watch.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_data_set_is_on_the_disk_before_it_has_its_name_and_before_the_archives_go() {
+    const NAME: &str = "a_data_set_is_on_the_disk_before_it_has_its_name_and_before_the_archives_go";
+    const PARENT: &str = "C2F_TEST_FETCH_TO";
+    if let Some(parent) = std::env::var_os(PARENT) {
+        let (archive, list) = (Server::with_file(gzip(&tar(&birds()))), Server::with_file(b"1 2\n".to_vec()));
+        let (set, _) = published(vec![archive.url.clone()], &list);
+        fetch_dataset(&set, Path::new(&parent), LIMITS, &mut |_, _, _| {}).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (parent, log) = (folder.path().join("sets"), folder.path().join("log"));
+    fs::create_dir(&parent).unwrap();
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-y", "-e", "trace=syncfs,fsync,rename,renameat,renameat2,unlink,unlinkat", "-o", text(&log)]);
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", NAME]).env(PARENT, &parent);
+    if !command.output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no strace that may watch");
+        return;
+    }
+    let log = fs::read_to_string(log).unwrap();
+    let first = |what: &[&str]| {
+        let found = log.lines().position(|line| what.iter().all(|part| line.contains(part)));
+        found.unwrap_or_else(|| panic!("no {what:?} in {log}"))
+    };
+    let order = [
+        first(&["syncfs(", "birds-2010.download/unpacked"]),
+        first(&["rename", "birds-2010.download/unpacked", "sets/birds-2010\""]),
+        first(&["fsync(", "/sets>"]),
+        first(&["unlink", "birds.tgz"]),
+    ];
+    assert!(order.is_sorted(), "{order:?} in {log}");
+}
+
+#[test]
+fn a_folder_may_begin_with_the_home_folder() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("sets/CUB_200_2011")).unwrap();
+    let output = program().args(["data", "fetch", "cub2011", "--to=~/sets"]).env("HOME", home.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, format!("cub2011:{}/sets/CUB_200_2011\n", text(home.path())));
+}

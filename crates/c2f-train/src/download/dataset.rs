@@ -59,7 +59,10 @@ pub fn fetch_dataset(
     let mut unverified = Vec::new();
     if folder.exists() {
         info!("{} is there already", folder.display());
-        remove_folder(&workplace)?;
+        if workplace.exists() {
+            sync_disk(parent)?;
+            remove_folder(&workplace)?;
+        }
         return Ok(Fetched { folder, unverified });
     }
     make_folder(&workplace)?;
@@ -94,6 +97,8 @@ pub fn fetch_dataset(
         let message = format!("its archives hold no folder {}", published.inner.as_deref().unwrap_or_default());
         return Err(Error::Dataset { name: published.folder.clone(), message });
     }
+    // After a power cut it is either there whole or to be fetched again, and the archives go last.
+    sync_disk(&content)?;
     atomic::rename(&content, &folder)?;
     remove_folder(&workplace)?;
     Ok(Fetched { folder, unverified })
@@ -107,6 +112,15 @@ fn lock(path: &Path) -> Result<File> {
         // A file system without locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
+}
+
+/// Waits until everything below a folder is on the disk. To sync every file of a data set for itself can take hours.
+fn sync_disk(folder: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    File::open(folder).and_then(|file| Ok(rustix::fs::syncfs(file)?)).map_err(|e| Error::io(folder, e))?;
+    #[cfg(all(unix, not(target_os = "linux")))]
+    rustix::fs::sync();
+    Ok(())
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {

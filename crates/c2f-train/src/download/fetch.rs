@@ -1,5 +1,6 @@
 //! One file from one of several addresses.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ const BLOCK: usize = 128 * 1024;
 pub type Progress<'a> = dyn FnMut(u64, Option<u64>) + 'a;
 
 /// A published file.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Remote {
     /// Its addresses, tried in this order.
     pub urls: Vec<String>,
@@ -35,6 +36,17 @@ pub struct Remote {
     pub size: Option<u64>,
     /// Its checksum.
     pub digest: Option<Digest>,
+}
+
+impl fmt::Debug for Remote {
+    /// All but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("urls", &self.urls)
+            .field("size", &self.size)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Fetches a file to `target`, unless that exists already. What arrives goes to a file beside it, `target` with `.part` at

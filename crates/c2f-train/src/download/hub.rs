@@ -3,7 +3,9 @@
 mod cache;
 mod name;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 use ureq::Agent;
@@ -13,7 +15,7 @@ use ureq::http::{HeaderMap, StatusCode};
 use self::cache::Repo;
 pub use self::name::Name;
 use super::http::{self, header};
-use super::{Digest, Progress, Remote, fetch};
+use super::{Digest, Progress, Remote, expand_home, fetch};
 use crate::{Error, Result};
 
 /// Where a repository has its weights, the better format first.
@@ -22,7 +24,7 @@ const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 const MOST_REDIRECTS: usize = 5;
 
 /// The hub and its cache.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Hub {
     /// Address of the server, without a slash at its end.
     pub endpoint: String,
@@ -32,6 +34,17 @@ pub struct Hub {
     pub token: Option<String>,
     /// Whether only the cache may be used.
     pub offline: bool,
+}
+
+impl fmt::Debug for Hub {
+    /// All but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("endpoint", &self.endpoint)
+            .field("cache", &self.cache)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the server tells about a file without sending it.
@@ -54,31 +67,38 @@ enum Failure {
 }
 
 impl Hub {
-    /// The hub as the environment has it: `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, and for the cache `HF_HUB_CACHE`,
-    /// `HF_HOME`, `XDG_CACHE_HOME` or the home folder.
+    /// The hub as its own library finds it in the environment: `HF_ENDPOINT`, `HF_HUB_OFFLINE`; for the cache `HF_HUB_CACHE`,
+    /// or `hub` in `HF_HOME`, in `huggingface` of `XDG_CACHE_HOME` or of `~/.cache`; for the token `HF_TOKEN`,
+    /// `HUGGING_FACE_HUB_TOKEN`, or the file that its login wrote: `HF_TOKEN_PATH`, or `token` in the same folder as `hub`. No
+    /// token is used where `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let folder = |name: &str| variable(name).map(PathBuf::from);
-        let cache = folder("HF_HUB_CACHE").unwrap_or_else(|| {
-            let home = folder("HF_HOME").unwrap_or_else(|| {
-                let caches = folder("XDG_CACHE_HOME")
-                    .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
-                    .unwrap_or_else(std::env::temp_dir);
-                caches.join("huggingface")
-            });
-            home.join("hub")
+        let path = |name: &str| variable(name).map(|path| expand_home(Path::new(&path)));
+        let home = path("HF_HOME").unwrap_or_else(|| {
+            let caches = path("XDG_CACHE_HOME")
+                .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+                .unwrap_or_else(std::env::temp_dir);
+            caches.join("huggingface")
         });
-        let is_yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+        let is_yes = |name: &str| {
+            variable(name).is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
+        };
+        let token = || {
+            let token = variable("HF_TOKEN").or_else(|| variable("HUGGING_FACE_HUB_TOKEN"));
+            let file = || path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
+            let token = token.or_else(|| fs::read_to_string(file()).ok())?;
+            Some(token.trim().to_owned()).filter(|token| !token.is_empty())
+        };
         Self {
             endpoint: variable("HF_ENDPOINT")
                 .map_or("https://huggingface.co".to_owned(), |url| url.trim().trim_end_matches('/').to_owned()),
-            cache,
-            token: variable("HF_TOKEN").map(|token| token.trim().to_owned()),
-            offline: variable("HF_HUB_OFFLINE").is_some_and(is_yes),
+            cache: path("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub")),
+            token: if is_yes("HF_HUB_DISABLE_IMPLICIT_TOKEN") { None } else { token() },
+            offline: is_yes("HF_HUB_OFFLINE"),
         }
     }
 
@@ -198,10 +218,17 @@ impl Hub {
             (404, _) => return Failure::NoFile,
             // The hub doesn't tell those who may not look whether there is something to see.
             (401, _) if self.token.is_none() => {
-                format!("{page} doesn't exist, or is private or gated and needs a token in HF_TOKEN ({said})")
+                let token = "a token in HF_TOKEN or from `hf auth login`";
+                format!("{page} doesn't exist, or is private or gated and needs {token} ({said})")
             }
-            (401, _) => format!("{page} doesn't exist, or the token in HF_TOKEN isn't accepted ({said})"),
-            (403, _) => format!("the account of HF_TOKEN has no access, which can be asked for at {page} ({said})"),
+            (401, _) => {
+                let token = "the token in HF_TOKEN or from `hf auth login`";
+                format!("{page} doesn't exist, or {token} isn't accepted ({said})")
+            }
+            (403, _) => {
+                let account = "the account of HF_TOKEN or `hf auth login`";
+                format!("{account} has no access, which can be asked for at {page} ({said})")
+            }
             (429 | 500.., _) => return Failure::Unreachable(said.to_owned()),
             _ => format!("{page}: {said}"),
         })
@@ -267,8 +294,6 @@ fn is_plain(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn hub(variables: &[(&str, &str)]) -> Hub {
@@ -286,6 +311,45 @@ mod tests {
         let all = hub(&[("HF_HUB_CACHE", "/x"), ("HF_HOME", "/h"), ("HF_ENDPOINT", "http://m/"), ("HF_TOKEN", "t\n")]);
         assert_eq!((all.cache.as_path(), all.endpoint.as_str()), (Path::new("/x"), "http://m"));
         assert_eq!(all.token.as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn the_token_is_that_of_the_hubs_own_login() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(path("caches/huggingface")).unwrap();
+        for (name, token) in
+            [("token", " in_home\n"), ("mine", "in_path\r\n"), ("caches/huggingface/token", "in_cache")]
+        {
+            fs::write(path(name), token).unwrap();
+        }
+        fs::write(path("empty"), "\n").unwrap();
+        let home = ("HF_HOME", path(""));
+        let caches = || ("XDG_CACHE_HOME", path("caches"));
+        let token = |variables: &[(&str, String)]| {
+            let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            hub(&variables).token
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(token(&[caches()]), text("in_cache"));
+        assert_eq!(token(&[caches(), home.clone()]), text("in_home"));
+        assert_eq!(token(&[caches(), home.clone(), ("HF_TOKEN_PATH", path("mine"))]), text("in_path"));
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            assert_eq!(token(&[home.clone(), (name, "given".to_owned())]), text("given"));
+            assert_eq!(token(&[home.clone(), (name, " ".to_owned())]), text("in_home"));
+        }
+        for name in ["empty", "missing"] {
+            assert_eq!(token(&[home.clone(), ("HF_TOKEN_PATH", path(name))]), None);
+        }
+        assert_eq!(token(&[home.clone(), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1".to_owned())]), None);
+        assert!(!format!("{:?}", hub(&[("HF_TOKEN", "given")])).contains("given"));
+    }
+
+    #[test]
+    fn paths_may_begin_with_the_home_folder() {
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(hub(&[("HF_HOME", "~/models")]).cache, home.join("models/hub"));
+        assert_eq!(hub(&[("HF_HUB_CACHE", "~user/x")]).cache, Path::new("~user/x"));
     }
 
     #[test]
