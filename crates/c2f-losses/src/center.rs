@@ -3,6 +3,7 @@
 use c2f_ops::nn::Params;
 use candle_core::{Tensor, Var};
 
+use crate::error::expect_values;
 use crate::normalise::l2_normalise;
 use crate::{Error, Result};
 
@@ -38,7 +39,7 @@ impl CenterLoss {
     /// If the shapes don't fit, or a label has no centre.
     pub fn loss(&self, parts: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let distance = (parts - self.of(parts, labels)?)?;
-        Ok(distance.sqr()?.sum_all()?.affine(1.0 / parts.dims()[0].max(1) as f64, 0.0)?)
+        Ok(distance.sqr()?.sum_all()?.affine(1.0 / parts.dims()[0] as f64, 0.0)?)
     }
 
     /// Moves each centre by `rate` times the mean of (parts - normalised centre) over the pictures of its class. Where
@@ -69,6 +70,7 @@ impl CenterLoss {
         let &[batch, got] = parts.dims() else {
             return Err(Error::shape("center", "parts", parts, format!("(B, {dim})")));
         };
+        expect_values("center", "parts", parts)?;
         if got != dim {
             return Err(Error::shape("center", "parts", parts, format!("(B, {dim})")));
         }

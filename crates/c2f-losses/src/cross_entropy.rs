@@ -2,13 +2,15 @@
 
 use candle_core::{D, Tensor};
 
+use crate::error::expect_values;
 use crate::{Error, Result};
 
 /// Logarithm of the softmax along the last axis, without overflow.
 ///
 /// # Errors
-/// If candle fails.
+/// If there are no logits, or candle fails.
 pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
+    expect_values("log_softmax", "logits", logits)?;
     // The largest logit is only a shift that cancels out, so it needs no gradient.
     let largest = logits.detach().max_keepdim(D::Minus1)?;
     let shifted = logits.broadcast_sub(&largest)?;
@@ -22,7 +24,7 @@ pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
 /// the target is 0 there, and infinite where it isn't.
 ///
 /// # Errors
-/// If the shapes don't fit, a label is K or more, or `smoothing` isn't in 0..=1.
+/// If the shapes don't fit or have a 0, a label is K or more, or `smoothing` isn't in 0..=1.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
     let (batch, _) = check("cross_entropy", logits, smoothing)?;
     if labels.dims() != [batch] {
@@ -36,7 +38,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result
 /// The same for `targets` (B, K), the probability of each class, as mixed pictures have them: each row adds up to 1.
 ///
 /// # Errors
-/// If the shapes don't fit, or `smoothing` isn't in 0..=1.
+/// If the shapes don't fit or have a 0, or `smoothing` isn't in 0..=1.
 pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
     let (batch, classes) = check("soft_cross_entropy", logits, smoothing)?;
     if targets.dims() != [batch, classes] {
@@ -55,6 +57,7 @@ fn check(loss: &'static str, logits: &Tensor, smoothing: f64) -> Result<(usize, 
     let &[batch, classes] = logits.dims() else {
         return Err(Error::shape(loss, "logits", logits, "(B, K)"));
     };
+    expect_values(loss, "logits", logits)?;
     if !(0.0..=1.0).contains(&smoothing) {
         let (setting, expected) = ("smoothing", "a number from 0 to 1");
         return Err(Error::Setting { loss, setting, value: smoothing, expected });

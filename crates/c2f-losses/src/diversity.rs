@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::error::expect_values;
 use crate::normalise::l2_normalise;
 use crate::{Error, Result};
 
@@ -11,11 +12,12 @@ use crate::{Error, Result};
 /// map of zeros counts as different from all; a single map gives 0.
 ///
 /// # Errors
-/// If `attention` doesn't have four dimensions.
+/// If `attention` doesn't have four dimensions, or is empty.
 pub fn attention_diversity(attention: &Tensor) -> Result<Tensor> {
     let &[batch, maps, _, _] = attention.dims() else {
         return Err(Error::shape("attention_diversity", "attention", attention, "(B, M, h, w)"));
     };
+    expect_values("attention_diversity", "attention", attention)?;
     let unit = l2_normalise(&attention.flatten_from(2)?, 1e-6)?;
     // Sum over all pairs, m = n included, without the (M, M) table: |sum_m a_m|^2.
     let all_pairs = unit.sum(1)?.sqr()?.sum_all()?;

@@ -43,5 +43,10 @@ impl Error {
     }
 }
 
+/// Refuses a tensor without values, such as a batch without pictures: its mean would be NaN.
+pub(crate) fn expect_values(loss: &'static str, what: &'static str, tensor: &Tensor) -> Result<()> {
+    if tensor.elem_count() > 0 { Ok(()) } else { Err(Error::shape(loss, what, tensor, "no dimension of 0")) }
+}
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

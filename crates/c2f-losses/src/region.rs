@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::error::expect_values;
 use crate::{Error, Result};
 
 /// (mean of `area` - `target`)^2: keeps the regions away from "everything" and "nothing". `area` (B) is the share of each
@@ -9,11 +10,12 @@ use crate::{Error, Result};
 /// not of each picture, so that what fills its picture may have a larger region than what is small in it.
 ///
 /// # Errors
-/// If `area` isn't (B), or `target` isn't in 0..=1.
+/// If `area` isn't (B) or is empty, or `target` isn't in 0..=1.
 pub fn area_penalty(area: &Tensor, target: f64) -> Result<Tensor> {
     if area.rank() != 1 {
         return Err(Error::shape("area_penalty", "area", area, "(B)"));
     }
+    expect_values("area_penalty", "area", area)?;
     if !(0.0..=1.0).contains(&target) {
         let (setting, expected) = ("target", "a number from 0 to 1");
         return Err(Error::Setting { loss: "area_penalty", setting, value: target, expected });
@@ -25,11 +27,12 @@ pub fn area_penalty(area: &Tensor, target: f64) -> Result<Tensor> {
 /// (anisotropic total variation, per pixel; Rudin et al. 1992).
 ///
 /// # Errors
-/// If `region` isn't (B, 1, H, W) with H and W of at least 2.
+/// If `region` isn't (B, 1, H, W) with B of at least 1 and H and W of at least 2.
 pub fn total_variation(region: &Tensor) -> Result<Tensor> {
     let &[_, 1, _, _] = region.dims() else {
         return Err(Error::shape("total_variation", "region", region, "(B, 1, H, W)"));
     };
+    expect_values("total_variation", "region", region)?;
     let along = |axis: usize| -> Result<Tensor> {
         let last = region.dims()[axis] - 1;
         let difference = (region.narrow(axis, 1, last)? - region.narrow(axis, 0, last)?)?;
