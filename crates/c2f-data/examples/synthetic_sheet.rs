@@ -8,7 +8,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{RgbImage, imageops};
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 
 /// The side of a picture in the sheet, in pixels.
 const SIZE: u32 = 96;
@@ -32,7 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             imageops::replace(&mut sheet, &picture, place(column), place(row));
         }
     }
-    let file = BufWriter::new(File::create(file)?);
-    sheet.write_with_encoder(PngEncoder::new_with_quality(file, CompressionType::Best, FilterType::Adaptive))?;
+    let mut file = BufWriter::new(File::create(file)?);
+    sheet.write_with_encoder(PngEncoder::new_with_quality(&mut file, CompressionType::Best, FilterType::Adaptive))?;
+    // What is still in the buffer, and whether it could be written.
+    file.flush()?;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod network;
 pub mod optim;
 pub mod output;
 pub mod overlay;
+mod read;
 pub mod recipe;
 pub mod report;
 mod run_folder;

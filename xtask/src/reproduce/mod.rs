@@ -4,6 +4,7 @@ mod compare;
 mod cost;
 mod figure;
 mod files;
+mod lock;
 mod overview;
 mod page;
 mod record;
@@ -106,6 +107,8 @@ struct Set {
     /// The data set without its path.
     title: String,
     folder: PathBuf,
+    /// Held while its runs are made.
+    _lock: Option<fs::File>,
     /// The runs of every row, asked for or not: a page shows all that are done.
     runs: Vec<Run>,
 }
@@ -143,7 +146,8 @@ impl Set {
             }
         }
         fs::create_dir_all(folder.join("runs")).with_context(|| folder.display().to_string())?;
-        Ok(Self { title, folder, runs })
+        let lock = (!args.tables_only).then(|| lock::lock(&folder)).transpose()?;
+        Ok(Self { title, folder, _lock: lock, runs })
     }
 
     /// The file of what the rows cost: [`cost::Costs`].

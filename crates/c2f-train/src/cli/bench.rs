@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut stepper = Stepper::new(&network)?;
     let steps = args.steps as usize;
     let bar = progress::bar("bench", WARM_UP + steps);
-    let mut milliseconds = Vec::with_capacity(steps);
+    let mut milliseconds = Vec::new();
     for step in 0..WARM_UP + steps {
         let start = Instant::now();
         match args.mode {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use c2f_train::output;
 use c2f_train::overlay::{self, Explanation, Picture};
 use serde::Serialize;
 
@@ -63,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.overlay {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let mut names = OverlayNames::new(args.overlay.as_deref(), &args.images);
+    let mut names = args.overlay.as_deref().map(|folder| OverlayNames::new(folder, &args.images));
     let mut answers = Vec::with_capacity(args.images.len());
     let bar = progress::bar("predict", args.images.len());
     for files in args.images.chunks(BATCH) {
@@ -79,8 +80,8 @@ pub fn run(args: &Args) -> Result<()> {
             let outcome = match image {
                 Ok(_) => {
                     let explanation = explanations.next().context("a picture without a prediction")?;
-                    if let Some(folder) = &args.overlay {
-                        save_overlay(&explanation, &folder.join(names.unique(file)))?;
+                    if let Some(names) = &mut names {
+                        overlay::save_png(&overlay::sheet(&explanation), &names.unique(file))?;
                     }
                     Outcome::Predictions(predictions(explanation, args.top_k as usize))
                 }
@@ -111,26 +112,30 @@ fn predictions(explanation: Explanation, top: usize) -> Vec<Prediction> {
     guesses.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability }).collect()
 }
 
-fn save_overlay(explanation: &Explanation, path: &Path) -> Result<()> {
-    Ok(overlay::save_png(&overlay::sheet(explanation), path)?)
+/// Names of overlay files: the picture's own, with a number where that is taken by another overlay, a picture that is asked
+/// about, or a file that isn't ours.
+struct OverlayNames {
+    folder: PathBuf,
+    taken: HashSet<String>,
 }
 
-/// Names of overlay files: the picture's own, with a number where that is taken by another overlay or a picture.
-struct OverlayNames(HashSet<String>);
-
 impl OverlayNames {
-    fn new(folder: Option<&Path>, pictures: &[PathBuf]) -> Self {
-        let folder = folder.and_then(|folder| folder.canonicalize().ok());
+    fn new(folder: &Path, pictures: &[PathBuf]) -> Self {
         let inside = pictures.iter().filter_map(|picture| picture.canonicalize().ok());
-        let inside = inside.filter(|picture| folder.is_some() && picture.parent() == folder.as_deref());
-        Self(inside.filter_map(|picture| Some(picture.file_name()?.to_string_lossy().into_owned())).collect())
+        let real = folder.canonicalize().ok();
+        let inside = inside.filter(|picture| real.is_some() && picture.parent() == real.as_deref());
+        let taken = inside.filter_map(|picture| Some(picture.file_name()?.to_string_lossy().into_owned())).collect();
+        Self { folder: folder.to_owned(), taken }
     }
 
-    fn unique(&mut self, picture: &Path) -> String {
+    fn unique(&mut self, picture: &Path) -> PathBuf {
         let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
         let numbered = (2_u64..).map(|n| format!("{stem}-{n}.png"));
         let names = std::iter::once(format!("{stem}.png")).chain(numbered);
-        names.into_iter().find(|name| self.0.insert(name.clone())).unwrap_or_default()
+        let paths = names.map(|name| (self.folder.join(&name), name));
+        let mut free = paths.filter(|(path, _)| output::is_free(path, overlay::PNG_MARK));
+        let (path, _) = free.find(|(_, name)| self.taken.insert(name.clone())).unwrap_or_default();
+        path
     }
 }
 
@@ -153,15 +158,23 @@ mod tests {
 
     #[test]
     fn overlays_never_overwrite_each_other() {
-        let mut names = OverlayNames::new(None, &[]);
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |names: &[&str]| names.iter().map(|name| folder.path().join(name)).collect::<Vec<_>>();
+        let mut names = OverlayNames::new(folder.path(), &[]);
         let files = ["a/x.jpg", "b/x.png", "x-2.jpg", "c/x.gif", "y"];
         let unique = files.map(|file| names.unique(Path::new(file)));
-        assert_eq!(unique, ["x.png", "x-2.png", "x-2-2.png", "x-3.png", "y.png"]);
+        assert_eq!(unique.to_vec(), in_folder(&["x.png", "x-2.png", "x-2-2.png", "x-3.png", "y.png"]));
 
-        let folder = tempfile::tempdir().unwrap();
         let picture = folder.path().join("x.png");
         std::fs::write(&picture, b"precious").unwrap();
-        let mut names = OverlayNames::new(Some(folder.path()), std::slice::from_ref(&picture));
-        assert_eq!(names.unique(&picture), "x-2.png");
+        let mut names = OverlayNames::new(folder.path(), std::slice::from_ref(&picture));
+        assert_eq!(names.unique(&picture), folder.path().join("x-2.png"));
+        // Nor does a picture elsewhere that has the name of one here.
+        let mut names = OverlayNames::new(folder.path(), &[]);
+        assert_eq!(names.unique(Path::new("elsewhere/x.jpg")), folder.path().join("x-2.png"));
+        overlay::save_png(&image::RgbImage::new(2, 2), &folder.path().join("x-2.png")).unwrap();
+        assert_eq!(names.unique(Path::new("third/x.jpg")), folder.path().join("x-3.png"));
+        let mut later = OverlayNames::new(folder.path(), &[]);
+        assert_eq!(later.unique(Path::new("elsewhere/x.jpg")), folder.path().join("x-2.png"), "ours is replaced");
     }
 }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::network::Stage;
 use crate::{Error, Result, atomic};
+
+/// The longest file that is read, in bytes: more than the 100,000 epochs that a run can have.
+const LONGEST: u64 = 64 << 20;
 
 /// A line of `metrics.jsonl`. Accuracies are shares in 0..1; what a method or stage doesn't have is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +24,9 @@ pub struct EpochRecord {
     /// Mean over the epoch's steps of the gradient's global norm, before clipping; null where no step was made.
     #[serde(default)]
     pub grad_norm: Option<f64>,
-    /// Mean over the validation pictures of -ln of the combined prediction's probability of the truth.
+    /// Mean over the validation pictures of -ln of the combined prediction's probability of the truth; null in the file where
+    /// it isn't finite.
+    #[serde(deserialize_with = "number_or_null")]
     pub val_loss: f64,
     /// Accuracy of the combined prediction.
     pub val_top1: f64,
@@ -42,6 +47,30 @@ pub struct EpochRecord {
     pub images_per_s: f64,
 }
 
+impl EpochRecord {
+    /// Whether the numbers are in their ranges, as they are unless a hand has changed them.
+    fn check(&self) -> Result<(), String> {
+        if self.epoch == 0 {
+            return Err("epoch is 0, expected 1 or more".to_owned());
+        }
+        let shares = [
+            ("train_top1", self.train_top1),
+            ("val_top1", Some(self.val_top1)),
+            ("val_top1_coarse", self.val_top1_coarse),
+            ("val_top1_fine", self.val_top1_fine),
+            ("val_top5", Some(self.val_top5)),
+        ];
+        match shares.into_iter().find_map(|(name, value)| Some((name, value.filter(|v| !(0.0..=1.0).contains(v))?))) {
+            Some((name, value)) => Err(format!("{name} is {value:e}, expected 0 to 1")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// The lines of a `metrics.jsonl`, in the order of the epochs.
 ///
 /// # Errors
@@ -52,12 +81,13 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
 
 /// Each record with the line that it was read from.
 pub(super) fn read_lines(path: &Path) -> Result<Vec<(EpochRecord, String)>> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+    let text = crate::read::text(path, LONGEST)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(i, line): (usize, &str)| {
-        let wrong =
-            |e: serde_json::Error| Error::Metrics { path: path.to_owned(), line: i + 1, message: e.to_string() };
-        Ok((serde_json::from_str(line).map_err(wrong)?, line.to_owned()))
+        let wrong = |message| Error::Metrics { path: path.to_owned(), line: i + 1, message };
+        let record: EpochRecord = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+        record.check().map_err(wrong)?;
+        Ok((record, line.to_owned()))
     };
     lines.map(read).collect()
 }

@@ -67,6 +67,9 @@ pub struct Summary {
 pub fn train(recipe: &Recipe, options: &TrainOptions, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
     recipe.validate()?;
     let data = Data::open(recipe)?;
+    if !data.dataset.skipped.is_empty() {
+        on_event(Event::Warning(&data.dataset.skipped.to_string()));
+    }
     let resumed = if options.resume { find_checkpoint(options)? } else { None };
     let mut run = match resumed {
         Some(checkpoint) => Run::resume(recipe, options, &data, checkpoint)?,

@@ -3,6 +3,9 @@
 use super::Recipe;
 use crate::{Error, Result};
 
+/// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
+const MOST_PIXELS: f64 = (1_u64 << 29) as f64;
+
 impl Recipe {
     /// Whether every field is in its range.
     ///
@@ -79,6 +82,12 @@ impl Recipe {
         real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;
         real("inverse.total_variation", inverse.total_variation, 0.0..=1e3)?;
         real("inverse.source_scale", inverse.source_scale, 1.0..=8.0)?;
+        let side = self.image_size as f64 * inverse.source_scale;
+        let most = (MOST_PIXELS / (side * side)) as usize;
+        within(self.batch_size <= most, || {
+            let sizes = format!("image_size = {} and inverse.source_scale = {}", self.image_size, inverse.source_scale);
+            Error::field("batch_size", self.batch_size, format!("at most {most} with {sizes}"))
+        })?;
 
         let ws_dan = &self.ws_dan;
         interval("ws_dan.crop_threshold", ws_dan.crop_threshold, 0.0, 1.0)?;

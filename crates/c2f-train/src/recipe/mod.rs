@@ -22,6 +22,9 @@ pub use tables::{
 
 use crate::{Error, Result};
 
+/// The longest recipe that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
 /// All settings of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +92,7 @@ impl Recipe {
     /// # Errors
     /// If it can't be read, isn't TOML, names an unknown field or has a value out of range.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let text = crate::read::text(path, LONGEST)?;
         Self::from_toml(&path.display().to_string(), &text)
     }
 

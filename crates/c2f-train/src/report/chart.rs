@@ -58,11 +58,12 @@ impl Chart {
         fine_from: Option<usize>,
     ) -> Self {
         let count = series.iter().map(|s| s.values.len()).max().unwrap_or(0);
-        let finite = |v: &Option<f64>| v.filter(|v| v.is_finite());
+        let finite = |v: &Option<f64>| v.and_then(plotted);
         let values = series.iter().flat_map(|s| s.values.iter().filter_map(finite));
         let (low, high) = values.fold(bounds, |(low, high), v| (low.min(v), high.max(v)));
         let step = nice_step((high - low) / 4.0);
         let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+        let high = if high > low { high } else { low + step };
 
         let x = |index: f64| {
             let share = if count > 1 { index / (count - 1) as f64 } else { 0.5 };
@@ -110,6 +111,15 @@ impl Chart {
     }
 }
 
+/// A value as it is drawn: what isn't finite or is beyond any loss is a gap, what can't be told from 0 is 0.
+fn plotted(value: f64) -> Option<f64> {
+    match value.abs() {
+        size if size < 1e-60 => Some(0.0),
+        size if size < 1e60 => Some(value),
+        _ => None,
+    }
+}
+
 /// The nearest of 1, 2 and 5 times a power of ten that is not smaller.
 fn nice_step(step: f64) -> f64 {
     if step.is_nan() || step <= 0.0 {
@@ -121,6 +131,9 @@ fn nice_step(step: f64) -> f64 {
 
 fn label(value: f64, step: f64, percent: bool) -> String {
     let (value, step) = if percent { (value * 100.0, step * 100.0) } else { (value, step) };
+    if step >= 1e6 {
+        return format!("{value:.1e}");
+    }
     let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.digits$}")
 }

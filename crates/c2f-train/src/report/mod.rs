@@ -101,7 +101,8 @@ impl Report<'_> {
         let Some(best) = self.best else { return Vec::new() };
         let share = |label: &'static str, value: f64, note: String| Number { label, value: percent(value), note };
         // Binomial: what another set of as many pictures would give or take.
-        let error = (best.val_top1 * (1.0 - best.val_top1) / self.pictures.max(1) as f64).sqrt();
+        let error = (best.val_top1 * (1.0 - best.val_top1)).max(0.0) / self.pictures.max(1) as f64;
+        let error = error.sqrt();
         let mut numbers = vec![share("top-1", best.val_top1, format!("± {:.1}", error * 100.0))];
         numbers.extend(best.val_top1_coarse.map(|v| share("top-1, coarse look", v, String::new())));
         numbers.extend(best.val_top1_fine.map(|v| share("top-1, second look", v, String::new())));
@@ -230,6 +231,7 @@ fn percent(share: f64) -> String {
 mod tests {
     use super::*;
     use crate::overlay;
+    use proptest::prelude::*;
 
     fn record(epoch: usize, stage: Stage, train_loss: Option<f64>) -> EpochRecord {
         EpochRecord {
@@ -299,6 +301,47 @@ mod tests {
         assert!(empty.contains("[optimizer]") && !empty.contains("<svg") && !empty.contains("<dl"));
         let page = report(&recipe, &[record(1, Stage::Coarse, None)], &[]).to_html();
         assert!(page.contains("<svg") && !page.contains("NaN"));
+    }
+
+    proptest! {
+        #[test]
+        fn metrics_that_a_hand_has_changed_never_spoil_the_page(
+            lines in prop::collection::vec((0..14_usize, number()), 1..6)
+        ) {
+            let recipe = Recipe::builtin("default").unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("metrics.jsonl");
+            let mut text = String::new();
+            for (epoch, (field, number)) in (1..).zip(&lines) {
+                let line = serde_json::to_value(record(epoch, Stage::Fine, Some(1.5))).unwrap();
+                let fields = line.as_object().unwrap().iter().enumerate();
+                let fields = fields.map(|(index, (name, value))| {
+                    let value = value.to_string();
+                    format!("{name:?}:{}", if index == *field { number } else { &value })
+                });
+                text += &["{", &fields.collect::<Vec<_>>().join(","), "}\n"].concat();
+            }
+            std::fs::write(&path, text).unwrap();
+            match crate::read_metrics(&path) {
+                Ok(records) => {
+                    let page = report(&recipe, &records, &[]).to_html();
+                    prop_assert!(!page.contains("NaN") && !page.contains("inf "), "{page}");
+                    prop_assert!(page.len() < 100_000);
+                }
+                Err(error) => prop_assert!(error.to_string().contains("metrics.jsonl, line "), "{error}"),
+            }
+        }
+    }
+
+    /// What somebody may write for a number.
+    fn number() -> impl Strategy<Value = String> {
+        let ends = ["0", "-0.0", "1e308", "-1e308", "5e-324", "1e-310", "1e999", "null", "true", "\"1\"", "NaN", "[]"];
+        let whole = ["18446744073709551615", "18446744073709551616", "-9223372036854775808", "-1"];
+        prop_oneof![
+            prop::sample::select([&ends[..], &whole[..]].concat()).prop_map(str::to_owned),
+            prop::num::f64::NORMAL.prop_map(|number| format!("{number:e}")),
+            (-2.0..3.0).prop_map(|number: f64| number.to_string()),
+        ]
     }
 
     #[test]
