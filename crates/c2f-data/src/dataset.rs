@@ -160,7 +160,7 @@ fn open_listed(spec: &Spec, listed: Listed, draw: bool) -> Result<Dataset> {
         Kind::Pets => formats::pets::open(path()?, listed)?,
         Kind::Food101 => formats::food101::open(path()?, listed)?,
         Kind::Folder => formats::folder::open(path()?)?,
-        Kind::List => formats::list::open(path()?, listed)?,
+        Kind::List => formats::list::open(path()?, listed, spec.fold.is_some())?,
         Kind::Parquet => formats::parquet::open(path()?)?,
         Kind::Synthetic => formats::synthetic::open(spec)?,
     };

@@ -1,5 +1,6 @@
 //! The error of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// What can go wrong between a data set on disk and a batch.
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The text that names a data set is wrong: it is the command line or the recipe that must change.
-    #[error("data set `{spec}`: {message}")]
+    #[error("data set `{}`: {}", short(spec), short(message))]
     Spec {
         /// The text.
         spec: String,
@@ -23,7 +24,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A data set doesn't have the layout that its kind has.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", path.display(), short(message))]
     Layout {
         /// The file or folder that is not as expected.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub enum Error {
         message: String,
     },
     /// A line of a list is wrong.
-    #[error("{}, line {line}: {message}", path.display())]
+    #[error("{}, line {line}: {}", path.display(), short(message))]
     Line {
         /// The list.
         path: PathBuf,
@@ -41,7 +42,7 @@ pub enum Error {
         message: String,
     },
     /// A picture can't be decoded.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", path.display(), short(message))]
     Picture {
         /// The picture's file.
         path: PathBuf,
@@ -54,7 +55,7 @@ pub enum Error {
     /// More pictures than allowed can't be decoded.
     #[error(
         "{count} of the {total} pictures can't be read, at most {allowed} may be (max_unreadable); the first: {}",
-        first.join("; ")
+        short(&first.join("; "))
     )]
     Unreadable {
         /// How many couldn't be read when the loader gave up.
@@ -66,6 +67,21 @@ pub enum Error {
         /// What was wrong with the first ones.
         first: Vec<String>,
     },
+}
+
+/// The most characters of a message: it may quote what stands in a file, which may be anything.
+const MAX_MESSAGE: usize = 1000;
+
+/// A message without its middle if it is too long: what it is about stands first, what was expected last.
+fn short(message: &str) -> Cow<'_, str> {
+    // Each character has at least a byte.
+    if message.len() <= MAX_MESSAGE || message.chars().count() <= MAX_MESSAGE {
+        return message.into();
+    }
+    let half = MAX_MESSAGE / 2;
+    let start: String = message.chars().take(half).collect();
+    let end: Vec<char> = message.chars().rev().take(half).collect();
+    format!("{start} ... {}", end.into_iter().rev().collect::<String>()).into()
 }
 
 /// Result of this crate.
@@ -82,5 +98,21 @@ impl Error {
 
     pub(crate) fn line(path: &std::path::Path, line: u64, message: impl Into<String>) -> Self {
         Self::Line { path: path.to_owned(), line, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_quote_no_whole_file() {
+        let value = "é".repeat(1 << 20);
+        let message =
+            Error::line(std::path::Path::new("list.csv"), 7, format!("`{value}`: expected a file")).to_string();
+        assert!(message.starts_with("list.csv, line 7: `éé") && message.ends_with("é`: expected a file"), "{message}");
+        assert!(message.chars().count() < 1100);
+        let plain = Error::layout(std::path::Path::new("a"), "x".repeat(MAX_MESSAGE)).to_string();
+        assert_eq!(plain.len(), MAX_MESSAGE + 3);
     }
 }

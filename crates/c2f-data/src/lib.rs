@@ -8,6 +8,7 @@ mod digest;
 mod error;
 mod formats;
 mod guard;
+mod home;
 mod inspect;
 mod loader;
 mod mat;
@@ -26,6 +27,7 @@ pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_whole,
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
 pub use guard::hide_caught_panics;
+pub use home::expand_home;
 pub use inspect::{Inspection, SplitInspection};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use parquet::ParquetFile;

@@ -8,8 +8,8 @@ use flate2::read::ZlibDecoder;
 
 use crate::{Error, Result};
 
-/// The most bytes that a compressed variable may have. The largest one of a known data set has 10 MiB.
-const MAX_BYTES: u64 = 64 << 20;
+/// The most bytes that a variable may have: each may become a number of eight. The largest one of a known data set has 10 MiB.
+const MAX_BYTES: u64 = 32 << 20;
 /// How deep cells and structures may lie in each other.
 const MAX_DEPTH: usize = 16;
 /// Enough of a compressed variable to read its name.
@@ -139,9 +139,7 @@ fn find(file: &[u8], name: &str) -> Result<Result<Array, Vec<String>>, String> {
                 let variable = Bytes { data: &head }.tagged_name()?;
                 if variable == name {
                     let all = inflate(data, MAX_BYTES + 1)?;
-                    if all.len() as u64 > MAX_BYTES {
-                        return Err(format!("`{name}` is larger than {} MiB", MAX_BYTES >> 20));
-                    }
+                    check_size(name, &all)?;
                     return Ok(Ok(Bytes { data: &all }.matrix(0)?));
                 }
                 variable
@@ -149,6 +147,7 @@ fn find(file: &[u8], name: &str) -> Result<Result<Array, Vec<String>>, String> {
             MATRIX => {
                 let variable = Bytes { data }.head()?.name;
                 if variable == name {
+                    check_size(name, data)?;
                     return Ok(Ok(Bytes { data }.array(0)?));
                 }
                 variable
@@ -158,6 +157,13 @@ fn find(file: &[u8], name: &str) -> Result<Result<Array, Vec<String>>, String> {
         names.push(found);
     }
     Ok(Err(names))
+}
+
+fn check_size(name: &str, variable: &[u8]) -> Result<(), String> {
+    if variable.len() as u64 > MAX_BYTES {
+        return Err(format!("`{name}` is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    Ok(())
 }
 
 fn damaged(what: &str) -> String {

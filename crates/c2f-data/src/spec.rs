@@ -1,15 +1,15 @@
 //! The text that names a data set: `kind:path?option=value&option=value`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, expand_home};
 
 /// What a data set is and where it lies, as given on the command line or in a recipe.
 ///
 /// The text is `kind:path`, then perhaps `?` and options joined by `&`: `cub2010:/data/my birds?classes=30`. The
-/// kind `synthetic` has no path. Options begin at the last `?`, so a path that holds one needs one more at its end.
+/// kind `synthetic` has no path. A path that begins with `~/` lies in the user's home folder. Options begin at the last `?`, so a path that holds one needs one more at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// How the data set is laid out.
@@ -204,7 +204,7 @@ impl FromStr for Spec {
             (_, None | Some("")) => {
                 return Err(error(format!("the path is missing, expected `{}:PATH`", kind.name())));
             }
-            (_, Some(path)) => Some(PathBuf::from(path)),
+            (_, Some(path)) => Some(expand_home(Path::new(path))),
         };
         let mut spec = Self::new(kind, path);
         for option in options.split('&').filter(|o| !o.is_empty()) {
@@ -316,6 +316,8 @@ mod tests {
         assert_eq!((spec.kind, spec.path, spec.classes), (Kind::Synthetic, None, Some(12)));
         let spec: Spec = "folder:C:/birds".parse().unwrap();
         assert_eq!(spec.path, Some(PathBuf::from("C:/birds")));
+        let home = std::env::home_dir().unwrap();
+        assert_eq!("folder:~/birds?seed=1".parse::<Spec>().unwrap().path, Some(home.join("birds")));
     }
 
     #[test]
@@ -341,6 +343,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
         #[test]
         fn never_panics(text in "\\PC*") {
             let _ = text.parse::<Spec>();

@@ -334,6 +334,36 @@ mod list {
     }
 
     #[test]
+    fn files_are_found_as_other_systems_write_them() {
+        let folder = tree(&["Jay/H\u{e4}her 1.jpg", "Jay/2.jpg", "Jay/3.jpg"]);
+        let text = "file,label,split\nJay\\2.jpg,Jay,train\nJay/Ha\u{308}her 1.jpg,Jay,train\nJay/3.jpg,Jay,test\n";
+        write(folder.path(), "birds.csv", text);
+        let dataset = open_as("list", &folder.path().join("birds.csv"), "").unwrap();
+        let train = ["Jay/2.jpg", "Jay/H\u{e4}her 1.jpg"].map(|file| (file.to_owned(), 0));
+        assert_eq!(files(&dataset, "train"), train);
+    }
+
+    #[test]
+    fn folds_of_numbers_are_dealt_anew_if_asked() {
+        let folder = tree(&["1.jpg", "2.jpg", "3.jpg", "4.jpg"]);
+        write(folder.path(), "birds.csv", "file,label,fold\n1.jpg,Jay,0\n2.jpg,Jay,1\n3.jpg,Auk,0\n4.jpg,Auk,1\n");
+        let list = folder.path().join("birds.csv");
+        assert_has(&message("list", &list), &["birds.csv, line 2: the column `fold` has numbers", "`fold=I/K`"]);
+        assert_eq!(open_as("list", &list, "fold=1/2").unwrap().splits["test"].len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        assert_has(&message("list", Path::new("/dev/zero")), &["/dev/zero: is no file, expected a list"]);
+        let folder = tree(&["names.csv/a.jpg"]);
+        assert_has(&message("list", &folder.path().join("names.csv")), &["names.csv: is no file"]);
+        let pipe = folder.path().join("pipe.csv");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_has(&message("list", &pipe), &["pipe.csv: is no file"]);
+    }
+
+    #[test]
     fn names_the_list_and_the_line() {
         let folder = tree(&["a.jpg"]);
         let list = folder.path().join("birds.csv");
@@ -361,6 +391,17 @@ mod synthetic {
         assert!(dataset.splits["train"].iter().all(|s| s.label < 6));
         let error = open(&"synthetic?classes=1000".parse().unwrap()).unwrap_err();
         assert_has(&error.to_string(), &["synthetic?classes=1000", "there are 24 classes"]);
+        for (options, what) in [
+            ("size=18446744073709551615", "expected at most 4000000, since"),
+            ("size=4000001", "expected at most 4000000, since"),
+            ("classes=18446744073709551615", "there are 24 classes"),
+            ("seed=18446744073709551616", "expected a whole number"),
+            ("fold=1/18446744073709551615&size=8", "for 18446744073709551615 folds"),
+        ] {
+            let error = format!("synthetic?{options}").parse().and_then(|spec| open(&spec)).unwrap_err();
+            assert_has(&error.to_string(), &["synthetic", what]);
+        }
+        assert!(open(&"synthetic?size=8&seed=18446744073709551615".parse().unwrap()).is_ok());
     }
 
     #[test]

@@ -148,6 +148,11 @@ mod aircraft {
         let families = open_as("aircraft", folder.path(), "level=family").unwrap();
         assert_eq!(families.ancestors[3], ["British Aerospace"]);
         assert!(open_as("aircraft", folder.path(), "level=manufacturer").unwrap().ancestors.is_empty());
+        // Without the lists of a level the others are there all the same.
+        fs::remove_file(folder.path().join("fgvc-aircraft-2013b/data/images_manufacturer_val.txt")).unwrap();
+        let variants = open_as("aircraft", folder.path(), "").unwrap();
+        assert_eq!(variants.ancestors[1], ["Boeing 707"]);
+        assert!(open_as("aircraft", folder.path(), "level=family").unwrap().ancestors.is_empty());
     }
 
     #[test]
@@ -249,6 +254,8 @@ mod dogs {
             ("<annotation>\n<bndbox></bndbox></annotation>", "n02085782_1, line 2: a box lacks a number"),
             ("<annotation>\n<a></b></annotation>", "n02085782_1, line 2: "),
             ("<annotation/>", "n02085782_1: has no box"),
+            ("<a xmlns:b=\"c\"><a xmlns:d=\"e\"/></a>", "n02085782_1: declares a namespace"),
+            (&" ".repeat((1 << 20) + 1), "n02085782_1: is larger than 1 MiB"),
         ] {
             write(folder.path(), annotation, text);
             assert_has(&message("dogs", folder.path()), &[what, "expected XML"]);

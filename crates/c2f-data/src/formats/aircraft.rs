@@ -28,15 +28,18 @@ pub(crate) fn open(root: &Path, level: Level, listed: Listed) -> Result<Dataset>
         Level::Family => &[Level::Manufacturer],
         Level::Manufacturer => &[],
     };
+    let list = |level: Level, split: &str| base.join(format!("images_{}_{split}.txt", level.name()));
+    // Mirrors leave lists out that nobody asks for; a level that isn't known of all pictures is of none.
+    let above: Vec<Level> =
+        above.iter().copied().filter(|level| SPLITS.iter().all(|split| list(*level, split).is_file())).collect();
     let mut ancestors: Vec<Vec<String>> = vec![Vec::new(); classes.len()];
     let mut pictures = Pictures::new(root, &base, listed);
     let mut splits = BTreeMap::new();
-    for split in ["train", "val", "test"] {
-        let list = |level: Level| base.join(format!("images_{}_{split}.txt", level.name()));
-        let path = list(level);
+    for split in SPLITS {
+        let path = list(level, split);
         let text = read_text(&path, FORM)?;
         let above: Vec<HashMap<String, String>> =
-            above.iter().map(|l| read_labels(&list(*l))).collect::<Result<_>>()?;
+            above.iter().map(|level| read_labels(&list(*level, split))).collect::<Result<_>>()?;
         let mut samples = Vec::new();
         for (line, text) in lines(&text) {
             let error = |message: String| Error::line(&path, line, message);
@@ -62,6 +65,7 @@ pub(crate) fn open(root: &Path, level: Level, listed: Listed) -> Result<Dataset>
     Ok(Dataset { ancestors, ..super::dataset(Kind::Aircraft, root, classes, splits) })
 }
 
+const SPLITS: [&str; 3] = ["train", "val", "test"];
 const FORM: &str = "`id label` in each line";
 
 /// The label of each picture at another level.

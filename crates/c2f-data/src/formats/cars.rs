@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::classes::label_from_1;
-use super::csv::fields;
+use super::csv::{Separator, fields};
 use super::files::{entries, lines, read_text, require_folder, unpacked};
 use super::pictures::{Listed, Pictures};
 use crate::mat::{self, Record};
@@ -109,8 +109,9 @@ fn annotations(
 fn kaggle_csv(root: &Path, base: &Path, listed: Listed) -> Result<Dataset> {
     const FORM: &str = "`file,x1,y1,x2,y2,class`";
     let names = read_text(&base.join("names.csv"), "the name of a class in each line")?;
+    let fields = |line: &str| fields(line, Separator::Character(','));
     let classes: Vec<String> =
-        lines(&names).map(|(_, line)| fields(line).map_or_else(|| line.to_owned(), |f| f.join(","))).collect();
+        lines(&names).map(|(_, line)| fields(line).map_or_else(|_| line.to_owned(), |f| f.join(","))).collect();
     let folder = unpacked(base, &["car_data/car_data", "car_data"]);
     let mut pictures = Pictures::new(root, &folder, listed);
     let mut splits = BTreeMap::new();

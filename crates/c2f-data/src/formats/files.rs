@@ -1,6 +1,7 @@
 //! What the layouts share in looking at folders.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::skipped::Sort;
@@ -68,13 +69,26 @@ pub(crate) fn require_folder(path: &Path, expected: &str) -> Result<()> {
     }
 }
 
+/// The most bytes of a list or an annotation that is read at once. A line of a list has some 100.
+const MAX_BYTES: u64 = 512 << 20;
+
 /// Reads a file; `expected` says what it should hold.
 pub(crate) fn read_bytes(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| not_read(path, e, expected))
+    let file = open_file(path, expected)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::layout(path, format!("is larger than {} MiB, expected {expected}", MAX_BYTES >> 20)));
+    }
+    Ok(bytes)
 }
 
 /// Opens a file; `expected` says what it should hold.
 pub(crate) fn open_file(path: &Path, expected: &str) -> Result<File> {
+    // Reading a pipe could wait for ever, and a device has no end.
+    if !fs::metadata(path).map_err(|e| not_read(path, e, expected))?.is_file() {
+        return Err(Error::layout(path, format!("is no file, expected {expected}")));
+    }
     File::open(path).map_err(|e| not_read(path, e, expected))
 }
 

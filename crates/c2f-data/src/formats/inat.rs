@@ -1,7 +1,7 @@
 //! The iNaturalist competitions: pictures in folders, and annotations like COCO's in JSON.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -14,6 +14,9 @@ use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result, Sample};
 
 const EXPECTED: &str = "the competition's JSON with `images`, `annotations` and `categories`";
+
+/// The most bytes of JSON that are read, as a largest file of 2021 has somewhat more than 1 GB; longer ones end too early.
+const MAX_BYTES: u64 = 4 << 30;
 
 #[derive(Deserialize)]
 struct Competition {
@@ -92,8 +95,12 @@ pub(crate) fn open(root: &Path, kind: Kind, mini: bool, listed: Listed) -> Resul
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let file = WithoutNan::new(open_file(path, EXPECTED)?);
-    serde_json::from_reader(BufReader::new(file)).map_err(|e| match e.io_error_kind() {
+    parse(path, open_file(path, EXPECTED)?)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, json: impl Read) -> Result<T> {
+    let json = WithoutNan::new(json.take(MAX_BYTES));
+    serde_json::from_reader(BufReader::new(json)).map_err(|e| match e.io_error_kind() {
         Some(kind) => Error::read(path, kind.into()),
         None if e.line() > 0 => Error::line(path, e.line() as u64, format!("{e}, expected {EXPECTED}")),
         None => Error::layout(path, format!("{e}, expected {EXPECTED}")),
@@ -131,5 +138,29 @@ fn join(
     match by_image.keys().min() {
         Some(id) => Err(error(format!("image_id {id} is not in `images`"))),
         None => Ok(samples),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn damaged_json_never_panics(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), "[\\[\\]{}\",:0-9eEN-]{0,3}|\\PC"), 1..5),
+        ) {
+            let mut json = r#"{"images": [{"id": 7, "file_name": "a.jpg", "width": NaN}], "annotations": [{"image_id": 7,
+                "category_id": 3}], "categories": [{"id": 3, "name": "Jay", "supercategory": "Aves"}]}"#.as_bytes().to_vec();
+            prop_assert!(parse::<Competition>(Path::new("a"), &json[..]).is_ok());
+            for (place, text) in changes {
+                let place = place.index(json.len());
+                json.splice(place..=place, text.into_bytes());
+            }
+            let _ = parse::<Competition>(Path::new("a"), &json[..]);
+        }
     }
 }
