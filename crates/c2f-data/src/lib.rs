@@ -26,6 +26,7 @@ pub use cache::DiskCache;
 pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_whole, open_with_missing};
 pub use decode::{decode, decode_file};
 pub use error::{Error, Result};
+pub use formats::pictures_below;
 pub use guard::hide_caught_panics;
 pub use home::expand_home;
 pub use inspect::{Inspection, SplitInspection};

@@ -19,6 +19,8 @@ pub struct Skipped {
 pub(crate) enum Sort {
     /// The name has the ending of a picture that no decoder here reads.
     OtherFormat,
+    /// The file's name has no ending of a picture, where nothing else is read.
+    NoPicture,
     /// The picture lies beside the class folders, or below one.
     Outside,
     /// The picture has no label.
@@ -40,6 +42,7 @@ impl Sort {
     fn names(self) -> [&'static str; 2] {
         match self {
             Self::OtherFormat => ["picture of a format that isn't read", "pictures of formats that aren't read"],
+            Self::NoPicture => ["file that is no picture", "files that are no pictures"],
             Self::Outside => {
                 ["picture beside or below the class folders", "pictures beside or below the class folders"]
             }
@@ -60,7 +63,7 @@ impl Skipped {
     }
 
     /// Adds what another has.
-    pub(crate) fn extend(&mut self, other: Self) {
+    pub fn extend(&mut self, other: Self) {
         for (sort, (count, first)) in other.sorts {
             self.sorts.entry(sort).or_insert((0, first)).0 += count;
         }

@@ -1,18 +1,15 @@
 //! Embeddings: a vector for each picture, for search and clustering.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use c2f_backbone::{Backbone, Extent};
-use c2f_data::{EvalTransform, Transform};
+use c2f_data::{EvalTransform, Transform, Views};
 use c2f_ops::nn::{Params, Pass};
 use c2f_ops::{Format, global_avg_pool};
 use candle_core::{DType, Device, Tensor};
-use image::RgbImage;
-use safetensors::tensor::{Dtype, TensorView};
 
-use crate::engine::stack;
-use crate::{Error, Network, Result, atomic, load_network};
+use crate::engine::{TestViews, stack};
+use crate::{Error, Network, Result, load_network};
 
 /// What an embedding is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub enum Features {
 /// Turns pictures into vectors.
 pub struct Embedder {
     source: Source,
-    transform: Transform,
+    transforms: Vec<Transform>,
     device: Device,
 }
 
@@ -36,11 +33,17 @@ enum Source {
 }
 
 impl Embedder {
-    /// By a trained network. Without `features` these are the parts', where the network has them.
+    /// By a trained network. Without `features` these are the parts', where the network has them. Of several `views` the
+    /// embedding is the mean, of length 1 again where it is the parts'.
     ///
     /// # Errors
     /// If the checkpoint can't be read, or parts are asked of a network that has none.
-    pub fn from_checkpoint(checkpoint: &Path, features: Option<Features>, device: &Device) -> Result<Self> {
+    pub fn from_checkpoint(
+        checkpoint: &Path,
+        features: Option<Features>,
+        views: TestViews,
+        device: &Device,
+    ) -> Result<Self> {
         let network = load_network(checkpoint, device)?;
         let method = network.recipe.method;
         let has_parts = method.has_attention();
@@ -51,12 +54,12 @@ impl Embedder {
                 checkpoint.display()
             )));
         }
-        let transform = network.eval_transform();
-        Ok(Self { source: Source::Network(Box::new(network), features), transform, device: device.clone() })
+        let transforms = network.test_transforms(views);
+        Ok(Self { source: Source::Network(Box::new(network), features), transforms, device: device.clone() })
     }
 
     /// By a pretrained backbone alone: the means of its feature maps. Pictures are resized to `size` / 0.875, the backbone's
-    /// own size if there is none, and cropped to `size`.
+    /// own size if there is none, and cropped to `size`; of several `views` the embedding is the mean.
     ///
     /// # Errors
     /// If there is no such backbone or endpoint, or the weights don't fit it.
@@ -65,6 +68,7 @@ impl Embedder {
         weights: &Path,
         extent: &Extent,
         size: Option<usize>,
+        views: TestViews,
         device: &Device,
     ) -> Result<Self> {
         let params = Params::zeros(device, DType::F32);
@@ -75,80 +79,58 @@ impl Embedder {
         if !size.is_multiple_of(info.size_multiple) {
             return Err(Error::field("image size", size, format!("a multiple of {} with {name}", info.size_multiple)));
         }
-        let transform = Transform::Eval(EvalTransform {
+        let centre = EvalTransform {
             resize: (size as f64 / 0.875).round() as usize,
             size,
             source_size: size,
             mean: info.mean,
             std: info.std,
             ..EvalTransform::default()
-        });
-        Ok(Self { source: Source::Backbone(backbone), transform, device: device.clone() })
+        };
+        Ok(Self { source: Source::Backbone(backbone), transforms: views.transforms(&centre), device: device.clone() })
     }
 
-    /// (B, D) of B pictures of any size, f32.
+    /// How a picture becomes each of the views that [`Self::embed`] takes of it.
+    pub fn transforms(&self) -> &[Transform] {
+        &self.transforms
+    }
+
+    /// (B, D) of B pictures, f32. Each has the views of [`Self::transforms`].
     ///
     /// # Errors
     /// If candle fails, such as for lack of memory.
-    pub fn embed(&self, pictures: &[RgbImage]) -> Result<Tensor> {
-        let views: Vec<_> = pictures.iter().map(|picture| self.transform.apply(picture, 0, 0, 0).coarse).collect();
-        let images = stack(views.iter().map(Vec::as_slice), self.transform.size(), &self.device)?;
+    pub fn embed(&self, pictures: &[Vec<Views>]) -> Result<Tensor> {
+        // The first view of each picture, then the second of each.
+        let of_each = self.transforms.len();
+        let views = (0..of_each).flat_map(|view| pictures.iter().map(move |views| views[view].coarse.as_slice()));
+        let views: Vec<&[f32]> = views.collect();
+        let images = stack(views.into_iter(), self.transforms[0].size(), &self.device)?;
+        let (values, of_parts) = self.forward(&images)?;
+        if of_each == 1 {
+            return Ok(values);
+        }
+        let mean = values.reshape((of_each, pictures.len(), ()))?.mean(0)?;
+        if !of_parts {
+            return Ok(mean);
+        }
+        // Only of parts that are all zero is it zero.
+        let length = mean.sqr()?.sum_keepdim(1)?.sqrt()?.clamp(1e-12, f64::MAX)?;
+        Ok(mean.broadcast_div(&length)?)
+    }
+
+    /// (B, D) of B views, and whether these are part features.
+    fn forward(&self, images: &Tensor) -> Result<(Tensor, bool)> {
         let pass = Pass::eval();
         let maps = match &self.source {
-            Source::Backbone(backbone) => backbone.forward(&images, &pass)?,
+            Source::Backbone(backbone) => backbone.forward(images, &pass)?,
             Source::Network(network, features) => {
-                let look = network.model.look(&images, &pass)?;
+                let look = network.model.look(images, &pass)?;
                 match (features, look.parts) {
-                    (Features::Parts, Some(parts)) => return Ok(parts),
+                    (Features::Parts, Some(parts)) => return Ok((parts, true)),
                     _ => look.features,
                 }
             }
         };
-        Ok(global_avg_pool(&maps, Format::ChannelsFirst)?)
-    }
-}
-
-/// The embeddings of pictures, gathered batch by batch.
-#[derive(Clone, Debug, Default)]
-pub struct Embeddings {
-    images: Vec<String>,
-    values: Vec<f32>,
-}
-
-impl Embeddings {
-    /// Adds the embeddings (B, D) of B pictures, given by name.
-    ///
-    /// # Errors
-    /// If there aren't as many embeddings as names.
-    pub fn push(&mut self, images: impl IntoIterator<Item = String>, embeddings: &Tensor) -> Result<()> {
-        let before = self.images.len();
-        self.images.extend(images);
-        let (count, _) = embeddings.dims2()?;
-        if self.images.len() - before != count {
-            let message = format!("{count} embeddings of {} pictures", self.images.len() - before);
-            self.images.truncate(before);
-            return Err(candle_core::Error::Msg(message).into());
-        }
-        self.values.extend(embeddings.flatten_all()?.to_vec1::<f32>()?);
-        Ok(())
-    }
-
-    /// How many pictures, and how many values for each.
-    pub fn dims(&self) -> (usize, usize) {
-        (self.images.len(), self.values.len() / self.images.len().max(1))
-    }
-
-    /// Writes `embeddings` (N, D), f32, as safetensors, whose metadata have `images`, a JSON list of N names. The file
-    /// appears whole.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let bytes: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let broken = |e: safetensors::SafeTensorError| Error::checkpoint(path, e.to_string());
-        let (count, width) = self.dims();
-        let view = TensorView::new(Dtype::F32, vec![count, width], &bytes).map_err(broken)?;
-        let metadata = HashMap::from([("images".to_owned(), serde_json::Value::from(self.images.clone()).to_string())]);
-        atomic::write(path, &safetensors::serialize([("embeddings", view)], Some(metadata)).map_err(broken)?)
+        Ok((global_avg_pool(&maps, Format::ChannelsFirst)?, false))
     }
 }

@@ -12,7 +12,7 @@ use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::TrainedOn;
+use crate::engine::{TestViews, TrainedOn};
 use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
 use crate::{Error, Result};
 
@@ -134,6 +134,11 @@ impl Network {
     /// The transform of evaluation: the centre crop, normalised as the backbone wants it.
     pub fn eval_transform(&self) -> Transform {
         Transform::Eval(self.eval_transform_at(Place::Center, false))
+    }
+
+    /// The transform of each view of an evaluation that averages over several, the centre crop's first.
+    pub fn test_transforms(&self, views: TestViews) -> Vec<Transform> {
+        views.transforms(&self.eval_transform_at(Place::Center, false))
     }
 
     /// The same with the crop at another place, or mirrored.

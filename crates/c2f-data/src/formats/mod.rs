@@ -16,6 +16,7 @@ pub(crate) mod parquet;
 pub(crate) mod pets;
 pub(crate) mod synthetic;
 
+mod below;
 mod caltech;
 mod classes;
 mod csv;
@@ -24,6 +25,7 @@ mod pictures;
 pub(crate) mod split;
 mod unicode;
 
+pub use below::pictures_below;
 pub(crate) use pictures::Listed;
 
 use std::collections::BTreeMap;

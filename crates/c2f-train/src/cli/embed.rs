@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_backbone::Extent;
-use c2f_train::{Embedder, Embeddings, Features};
+use c2f_train::{Embedder, Embeddings, Features, ahead};
 
+use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::weights_file::weights_file;
-use super::{device, fail_if_unreadable, print, usage};
+use super::{device, print, usage};
 use crate::progress;
-
-/// Pictures that go through the network together.
-const BATCH: usize = 16;
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("network").required(true).args(["checkpoint", "backbone"]))]
@@ -40,9 +38,8 @@ pub struct Args {
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// The pictures
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    #[command(flatten)]
+    inputs: Inputs,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -55,31 +52,42 @@ enum Which {
 
 pub fn run(args: &Args) -> Result<()> {
     let embedder = embedder(args)?;
-    let (mut embeddings, mut unreadable) = (Embeddings::default(), Vec::new());
-    let bar = progress::bar("embed", args.images.len());
-    for files in args.images.chunks(BATCH) {
-        let (mut names, mut pictures) = (Vec::new(), Vec::new());
-        for file in files {
-            match c2f_data::decode_file(file) {
-                Ok(picture) => {
-                    names.push(file.display().to_string());
-                    pictures.push(picture);
+    let inputs = args.inputs.list()?;
+    let mut embeddings = Embeddings::create(&args.output)?;
+    let names: Vec<_> = inputs.iter().map(Input::name).collect();
+    embeddings.check(names.iter().map(AsRef::as_ref))?;
+    let mut unreadable = Unreadable::default();
+    let bar = progress::bar("embed", inputs.len());
+    let batch = batch_size(embedder.transforms().len());
+    ahead(
+        &inputs,
+        batch,
+        |input| input.views(embedder.transforms()),
+        |batch, views| {
+            let (mut pictures, mut seen) = (Vec::new(), Vec::new());
+            for (input, views) in batch.iter().zip(views) {
+                match views {
+                    Ok(views) => {
+                        pictures.push((input.name().into_owned(), input.label.as_deref().map(str::to_owned)));
+                        seen.push(views);
+                    }
+                    Err(error) => unreadable.add(&error.to_string()),
                 }
-                Err(error) => unreadable.push(error.to_string()),
             }
-        }
-        if !pictures.is_empty() {
-            embeddings.push(names, &embedder.embed(&pictures)?)?;
-        }
-        bar.inc(files.len() as u64);
-    }
+            if !seen.is_empty() {
+                embeddings.push(pictures, &embedder.embed(&seen)?)?;
+            }
+            bar.inc(batch.len() as u64);
+            Ok::<_, anyhow::Error>(true)
+        },
+    )?;
     bar.finish_and_clear();
     let (count, width) = embeddings.dims();
     if count > 0 {
-        embeddings.write(&args.output)?;
+        embeddings.finish()?;
         print(&format!("{}: {count} embeddings of {width} values", args.output.display()))?;
     }
-    fail_if_unreadable(&unreadable, args.images.len())
+    unreadable.fail(inputs.len())
 }
 
 fn embedder(args: &Args) -> Result<Embedder> {
@@ -89,12 +97,12 @@ fn embedder(args: &Args) -> Result<Embedder> {
             Which::Parts => Features::Parts,
             Which::Pooled => Features::Pooled,
         });
-        return Ok(Embedder::from_checkpoint(checkpoint, features, &device)?);
+        return Ok(Embedder::from_checkpoint(checkpoint, features, args.inputs.views(), &device)?);
     }
     let (Some(backbone), Some(weights)) = (&args.backbone, &args.weights) else {
         return Err(usage("embed needs --checkpoint, or --backbone and --weights"));
     };
     let extent = Extent { endpoint: args.endpoint.clone(), freeze: None };
     let size = args.image_size.map(|size| size as usize);
-    Ok(Embedder::from_backbone(backbone, &weights_file(weights)?, &extent, size, &device)?)
+    Ok(Embedder::from_backbone(backbone, &weights_file(weights)?, &extent, size, args.inputs.views(), &device)?)
 }

@@ -1,9 +1,11 @@
 //! The commands. Each has its arguments and its `run`; results go to stdout, everything else to stderr.
 
+mod answers;
 mod bench;
 mod data;
 mod embed;
 mod eval;
+mod inputs;
 mod measures;
 mod predict;
 mod results;
@@ -12,7 +14,7 @@ mod train;
 mod weights;
 mod weights_file;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use c2f_train::Error;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
@@ -142,15 +144,6 @@ fn device(name: &str) -> Result<Device> {
         return Err(usage(format!("--device {name}: this program was built without CUDA (--features cuda)")));
     }
     Device::new_cuda(number).with_context(|| format!("--device {name}"))
-}
-
-/// Fails if some of `count` pictures couldn't be read: `errors` says which, and why.
-fn fail_if_unreadable(errors: &[String], count: usize) -> Result<()> {
-    match errors {
-        [] => Ok(()),
-        [one] => bail!("{one}"),
-        many => bail!("{} of {count} pictures can't be read: {}", many.len(), many.join("; ")),
-    }
 }
 
 /// A share as per cent, for reading.

@@ -113,9 +113,10 @@ impl Shown {
 
 /// What the network made of the samples; those that can't be read are left out.
 fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
+    let transform = network.eval_transform();
     let picture = |sample: &&Sample| {
-        let image = c2f_data::decode(sample).ok()?;
-        Some(Picture { name: sample.file.to_string(), image, truth: Some(network.classes[sample.label].clone()) })
+        let views = vec![transform.apply(&c2f_data::decode(sample).ok()?, 0, 0, 0)];
+        Some(Picture { name: sample.file.to_string(), views, truth: Some(network.classes[sample.label].clone()) })
     };
     let pictures: Vec<Picture> = samples.iter().filter_map(picture).collect();
     Ok(overlay::explain(network, &pictures, GUESSES)?)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_data::{Batch, Epoch, Loader, LoaderConfig, Place, Sample, Transform};
+use c2f_data::{Batch, Epoch, EvalTransform, Loader, LoaderConfig, Place, Sample, Transform};
 use candle_core::Tensor;
 use serde::Serialize;
 
@@ -52,6 +52,12 @@ pub struct TestViews {
 }
 
 impl TestViews {
+    /// The transform of each view; `centre` is that of the centre crop, and the first.
+    pub fn transforms(self, centre: &EvalTransform) -> Vec<Transform> {
+        let at = |(place, flip)| Transform::Eval(EvalTransform { place, flip, ..centre.clone() });
+        self.all().map(at).collect()
+    }
+
     fn all(self) -> impl Iterator<Item = (Place, bool)> {
         let places = if self.five_crop { &Place::ALL[..] } else { &[Place::Center] };
         let flips = if self.flip { &[false, true][..] } else { &[false] };

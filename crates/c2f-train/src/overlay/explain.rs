@@ -9,19 +9,19 @@ use super::{Explanation, Guess, Map};
 use crate::engine::stack;
 use crate::{Network, Prediction, Result};
 
-/// A decoded picture.
+/// A picture as the network takes it. The picture itself, of any size, needn't be kept.
 #[derive(Debug, Clone)]
 pub struct Picture {
     /// What to call it.
     pub name: String,
-    /// Its pixels, of any size.
-    pub image: RgbImage,
+    /// By [`Network::eval_transform`] or each of [`Network::test_transforms`]: at least one, as many for each picture.
+    pub views: Vec<Views>,
     /// Its class, where it is known.
     pub truth: Option<String>,
 }
 
-/// Shows the pictures to the network, as one batch, and says what it made of each: its attention, its second look and
-/// its `top` most probable classes (fewer if it knows fewer).
+/// Shows the pictures to the network, all views as one batch, and says what it made of each: its attention and its second
+/// look in the first view, and the `top` classes (fewer if it knows fewer) of the highest mean probability over the views.
 ///
 /// # Errors
 /// If candle fails, such as for lack of memory.
@@ -31,19 +31,25 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
     }
     let transform = network.eval_transform();
     let info = network.model.backbone().info();
-    let views: Vec<Views> = pictures.iter().map(|p| transform.apply(&p.image, 0, 0, 0)).collect();
+    // The first view of each picture, then the second of each.
+    let of_each = pictures[0].views.len();
+    let views: Vec<&Views> = (0..of_each).flat_map(|view| pictures.iter().map(move |p| &p.views[view])).collect();
     let device = network.params.device();
     let coarse = stack(views.iter().map(|v| v.coarse.as_slice()), transform.size(), device)?;
     let sources: Option<Vec<&[f32]>> = views.iter().map(|v| v.source.as_deref()).collect();
     let source = sources.map(|s| stack(s.into_iter(), transform.source_size(), device)).transpose()?;
     let prediction = network.predict(&coarse, source.as_ref())?;
     let maps = Maps::read(&prediction)?;
-    let probabilities: Vec<Vec<f32>> = prediction.combined.to_vec2()?;
-    let explanations = pictures.iter().zip(&views).zip(probabilities).enumerate();
+    let probabilities = match of_each {
+        1 => prediction.combined,
+        _ => prediction.combined.reshape((of_each, pictures.len(), ()))?.mean(0)?,
+    };
+    let probabilities: Vec<Vec<f32>> = probabilities.to_vec2()?;
+    let explanations = pictures.iter().zip(probabilities).enumerate();
     Ok(explanations
-        .map(|(index, ((picture, views), probabilities))| Explanation {
+        .map(|(index, (picture, probabilities))| Explanation {
             name: picture.name.clone(),
-            view: denormalise(&views.coarse, transform.size(), info),
+            view: denormalise(&picture.views[0].coarse, transform.size(), info),
             truth: picture.truth.clone(),
             attention: maps.attention.as_ref().map(|maps| maps[index].clone()),
             region: maps.region.as_ref().map(|maps| maps[index].clone()),
