@@ -6,11 +6,14 @@
 //! last bit, and a resumed run compares accuracies.)
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::Deserialize;
 
 use crate::engine::{Progress, TrainedOn};
 use crate::{Error, Network, Recipe, Result, atomic};
@@ -20,6 +23,8 @@ const VERSION: &str = "1";
 const OPTIMIZER: &str = "optimizer.";
 const EMA: &str = "ema.";
 const PICTURES: &str = "trained_on.pictures";
+/// The longest header that the format allows, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug)]
@@ -48,6 +53,26 @@ pub fn last_path(run: &Path) -> PathBuf {
 /// `checkpoints/best.safetensors` of a run's folder: what evaluation takes.
 pub fn best_path(run: &Path) -> PathBuf {
     run.join("checkpoints/best.safetensors")
+}
+
+/// Whether a file is a checkpoint of c2f rather than another file of weights. Reads its header alone.
+pub fn is_checkpoint(path: &Path) -> bool {
+    let header = || {
+        let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|there| there.is_file()))?;
+        let mut head = vec![0; 8];
+        file.read_exact(&mut head).ok()?;
+        let length = u64::from_le_bytes(head.as_slice().try_into().ok()?);
+        file.take(length.min(MAX_HEADER)).read_to_end(&mut head).ok()?;
+        serde_json::from_slice::<Header>(&head[8..]).ok()?.metadata
+    };
+    header().is_some_and(|metadata| metadata.get("format").map(String::as_str) == Some(FORMAT))
+}
+
+/// The part of a safetensors header that says whose file it is.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    metadata: Option<HashMap<String, String>>,
 }
 
 /// Reads a network from a checkpoint, or from the best one of a run's folder. Where the checkpoint has averages of the

@@ -19,6 +19,7 @@ pub mod recipe;
 pub mod report;
 mod run_folder;
 pub mod schedule;
+pub mod transfer;
 
 pub use ahead::ahead;
 pub use checkpoint::load_network;

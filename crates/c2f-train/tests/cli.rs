@@ -389,6 +389,31 @@ fn a_resumed_run_keeps_its_recipe() {
 }
 
 #[test]
+fn a_network_of_ones_own_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = folder.path().join("next");
+    let first = trained_run();
+    let settings = ["--data", "synthetic?classes=4&size=16", "--set", "method=attention", "--set", "epochs=1"];
+    // The settings of the tiny run come first; what is given again here counts.
+    let arguments: Vec<&str> = train(&next, &["--weights", text(&first)]).into_iter().skip(3).collect();
+    let output = run(&[&["train"][..], &arguments, &settings].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let said: Vec<&str> = stderr.lines().filter(|line| line.contains("taken over")).collect();
+    assert_eq!(said.len(), 1, "{stderr}");
+    assert!(said[0].contains("the 3 classes there aren't the 4 here"), "{stderr}");
+    let recipe = c2f_train::Recipe::from_file(&next.join("config.toml")).unwrap();
+    assert_eq!(recipe.weights.as_deref(), Some(text(&first.join("checkpoints/best.safetensors"))));
+    let line = fail(2, &train(&folder.path().join("none"), &["--weights", text(folder.path())]));
+    assert!(line.contains("without a run's checkpoints"), "{line}");
+
+    let resume = |epochs| ["train", "--resume", "--output", text(&next), "--set", epochs];
+    succeed(&resume("epochs=3"));
+    assert_eq!(metrics(&next).len(), 3);
+    assert!(fail(2, &resume("epochs=2")).contains("more, not fewer"));
+}
+
+#[test]
 fn help_and_version_are_results() {
     for arguments in [["--help"], ["--version"]] {
         assert!(succeed(&arguments).contains("c2f-train"));

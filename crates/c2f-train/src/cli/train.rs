@@ -20,7 +20,8 @@ pub struct Args {
     /// The data set, `kind:path`, such as `folder:pictures` or `cub2010:DIR?classes=30`
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
-    /// Pretrained weights of the backbone: a .safetensors or .pth file, or the name of some on the Hugging Face hub
+    /// Pretrained weights of the backbone: a .safetensors or .pth file, or the name of some on the Hugging Face hub. Or a run
+    /// of one's own, its folder or a checkpoint: everything that fits
     #[arg(long, value_name = "FILE|NAME")]
     weights: Option<String>,
     /// Change a field of the recipe by its dotted name; may be given again
@@ -29,7 +30,7 @@ pub struct Args {
     /// The run's folder [default: a new one in runs/]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Go on with the run in --output, with its recipe
+    /// Go on with the run in --output, with its recipe; with --set epochs=N for more epochs
     #[arg(long)]
     resume: bool,
     /// cpu, cuda or cuda:N [default: cpu]
@@ -64,7 +65,7 @@ fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
 }
 
 /// The recipe of the run's folder. Settings that are given again must be the same, but for those that say where things are
-/// or how fast they are read.
+/// or how fast they are read; there may be more epochs.
 fn resumed_run(args: &Args) -> Result<(Recipe, RunFolder)> {
     let output = args.output.clone().ok_or_else(|| usage("--resume needs --output, the folder of the run"))?;
     let config = output.join("config.toml");
@@ -78,7 +79,15 @@ fn resumed_run(args: &Args) -> Result<(Recipe, RunFolder)> {
         None => recipe.clone(),
     };
     let mut asked = with_settings(asked, args)?;
-    let changed = recipe.differences(&asked);
+    if asked.epochs < recipe.epochs {
+        return Err(usage(format!(
+            "{}: epochs = {} of a run that has {}: a resumed run can have more, not fewer",
+            output.display(),
+            asked.epochs,
+            recipe.epochs
+        )));
+    }
+    let changed = recipe.differences_to_resume(&asked);
     if !changed.is_empty() {
         return Err(usage(format!(
             "{}: a run is resumed with its own recipe, so these can't change: {}",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use c2f_train::Hub;
+use c2f_train::checkpoint::{best_path, last_path};
 use c2f_train::download::hub::Name;
 
 use super::usage;
@@ -12,9 +13,14 @@ use crate::progress;
 /// What is meant as a file is never looked for on the hub.
 const ENDINGS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
 
-/// The file of pretrained weights: that of this name, or else the one that the hub has under it.
+/// The file of pretrained weights: that of this name, the best checkpoint (or else the last) of the run in the folder of this
+/// name, or else the file that the hub has under it.
 pub fn weights_file(text: &str) -> Result<PathBuf> {
     let path = Path::new(text);
+    if path.is_dir() {
+        let checkpoint = [best_path(path), last_path(path)].into_iter().find(|file| file.is_file());
+        return checkpoint.ok_or_else(|| usage(format!("weights {text}: a folder without a run's checkpoints")));
+    }
     if path.is_file() {
         return Ok(path.to_owned());
     }

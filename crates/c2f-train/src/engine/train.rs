@@ -13,10 +13,11 @@ use super::metrics::{read_lines, write_lines};
 use super::progress::stage_of;
 use super::step::{StepReport, Stepper};
 use super::{Data, EpochRecord, Evaluation, Event, Inputs, Progress, TrainedOn};
-use crate::checkpoint::{Checkpoint, best_path, last_path, restore};
+use crate::checkpoint::{self, Checkpoint, best_path, last_path, restore};
 use crate::network::Stage;
 use crate::recipe::Sampling;
 use crate::schedule::Schedule;
+use crate::transfer::transfer;
 use crate::{Error, Network, Prediction, Recipe, Result, RunFolder, atomic};
 
 /// Steps in a row without a finite loss after which a run gives up.
@@ -104,7 +105,14 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
         if let Some(weights) = &recipe.weights {
-            network.load_pretrained(Path::new(weights))?;
+            let weights = Path::new(weights);
+            if checkpoint::is_checkpoint(weights) {
+                if let Some(warning) = transfer(&network, weights)?.warning(weights) {
+                    on_event(Event::Warning(&warning));
+                }
+            } else {
+                network.load_pretrained(weights)?;
+            }
         }
         if let Some(coarse) = network.coarse_epochs().filter(|coarse| *coarse >= recipe.epochs) {
             on_event(Event::Warning(&format!(
@@ -119,7 +127,7 @@ impl<'a> Run<'a> {
 
     fn resume(recipe: &'a Recipe, options: &'a TrainOptions, data: &Data, checkpoint: Checkpoint) -> Result<Self> {
         let path = last_path(&options.output);
-        let changed = recipe.differences(&checkpoint.recipe);
+        let changed = checkpoint.recipe.differences_to_resume(recipe);
         if !changed.is_empty() {
             return Err(Error::Usage(format!(
                 "{} was trained with another recipe; different: {}",

@@ -161,6 +161,14 @@ impl Recipe {
         fields.filter(|(mine, theirs)| mine != theirs).map(|((name, _), _)| name).collect()
     }
 
+    /// Names of the fields in which a run of this recipe can't be resumed with `other`: its [`differences`](Self::differences)
+    /// but for `epochs`, which may grow.
+    pub fn differences_to_resume(&self, other: &Self) -> Vec<String> {
+        let mut changed = self.differences(other);
+        changed.retain(|name| name != "epochs" || other.epochs < self.epochs);
+        changed
+    }
+
     fn to_table(&self) -> Table {
         Table::try_from(self).unwrap_or_else(|e| unreachable!("a recipe has only TOML's types: {e}"))
     }

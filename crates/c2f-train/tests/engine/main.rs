@@ -6,3 +6,4 @@ mod methods;
 mod recipe;
 mod resume;
 mod support;
+mod transfer;

@@ -1,0 +1,82 @@
+//! Going on from a network of one's own: what another checkpoint has that fits.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+
+use crate::checkpoint::Checkpoint;
+use crate::{Error, Network, Result};
+
+/// Variables that belong to classes by their order: the classifier and the centres of the centre loss.
+const OF_CLASSES: [&str; 2] = ["classifier.", "center."];
+
+/// How much of a network came from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Variables that were taken over.
+    pub taken: usize,
+    /// Those that start anew.
+    pub new: Vec<String>,
+    /// Tensors of the checkpoint that have no place in this network.
+    pub unused: Vec<String>,
+    /// How many classes the checkpoint and the network have, where they aren't the same in the same order.
+    pub classes: Option<(usize, usize)>,
+}
+
+impl Transfer {
+    /// What didn't fit, in one line; none where everything did.
+    pub fn warning(&self, path: &Path) -> Option<String> {
+        if self.new.is_empty() && self.unused.is_empty() && self.classes.is_none() {
+            return None;
+        }
+        let mut parts = vec![format!("{} tensors are taken over", self.taken)];
+        if let Some((theirs, ours)) = self.classes {
+            parts.push(format!("the {theirs} classes there aren't the {ours} here, so the classifier is a new one"));
+        }
+        for (tensors, what) in [(&self.new, "start anew"), (&self.unused, "aren't used")] {
+            if let Some(first) = tensors.first() {
+                let more = if tensors.len() > 1 { ", ..." } else { "" };
+                parts.push(format!("{} {what} ({first}{more})", tensors.len()));
+            }
+        }
+        Some(format!("{}: {}", path.display(), parts.join("; ")))
+    }
+}
+
+/// Takes from a checkpoint every tensor that the network has by the same name and shape: its averages, where it has them.
+/// The classifier and the centres are taken only if the classes are the same in the same order.
+///
+/// # Errors
+/// If the checkpoint can't be read, is of another backbone, or holds NaN or infinity.
+pub fn transfer(network: &Network, path: &Path) -> Result<Transfer> {
+    let checkpoint = Checkpoint::read(path)?;
+    let (theirs, ours) = (&checkpoint.recipe.backbone, &network.recipe.backbone);
+    if theirs != ours {
+        return Err(Error::checkpoint(path, format!("its backbone is {theirs}, but the recipe's is {ours}")));
+    }
+    let mut weights = if checkpoint.ema.is_empty() { checkpoint.weights } else { checkpoint.ema };
+    if let Some(message) = c2f_backbone::find_not_finite(&weights)? {
+        return Err(Error::checkpoint(path, message));
+    }
+    let same_classes = checkpoint.classes == network.classes;
+    let fits = |name: &str, shape: &[usize], weights: &mut BTreeMap<String, Tensor>| {
+        let of_classes = OF_CLASSES.iter().any(|prefix| name.starts_with(prefix));
+        let is_same = weights.get(name).is_some_and(|tensor| tensor.dims() == shape);
+        if is_same && (same_classes || !of_classes) { weights.remove(name) } else { None }
+    };
+    let (mut taken, mut new) = (0, Vec::new());
+    for entry in network.params.entries() {
+        match fits(&entry.name, entry.var.dims(), &mut weights) {
+            Some(tensor) => {
+                entry.var.set(&tensor.to_device(network.params.device())?)?;
+                taken += 1;
+            }
+            None => new.push(entry.name),
+        }
+    }
+    // What is new in this network isn't unused as well.
+    let unused = weights.into_keys().filter(|name| !new.contains(name)).collect();
+    let classes = (!same_classes).then_some((checkpoint.classes.len(), network.classes.len()));
+    Ok(Transfer { taken, new, unused, classes })
+}
