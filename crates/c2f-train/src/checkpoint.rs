@@ -1,7 +1,7 @@
 //! Checkpoints: one safetensors file that is enough to resume, evaluate and predict.
 //!
 //! Variables have their full names; the optimiser's state is under `optimizer.`, the averages under `ema.`, the digests of
-//! the training pictures are `trained_on.pictures`. The metadata hold the format's version, the recipe and the progress as
+//! the training pictures are `trained_on.pictures`, those of networks that it began with `trained_on.earlier`. The metadata hold the format's version, the recipe and the progress as
 //! TOML, the classes as JSON, and the data set's digest. (Not the progress as JSON: serde_json reads a number to within its
 //! last bit, and a resumed run compares accuracies.)
 
@@ -23,6 +23,7 @@ const VERSION: &str = "1";
 const OPTIMIZER: &str = "optimizer.";
 const EMA: &str = "ema.";
 const PICTURES: &str = "trained_on.pictures";
+const EARLIER: &str = "trained_on.earlier";
 /// The longest header that the format allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
 
@@ -119,6 +120,9 @@ impl Checkpoint {
             }
         }
         tensors.push((PICTURES.to_owned(), Stored::digests(&network.trained_on.pictures)));
+        if !network.trained_on.earlier.is_empty() {
+            tensors.push((EARLIER.to_owned(), Stored::digests(&network.trained_on.earlier)));
+        }
         let mut metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
             ("version".to_owned(), VERSION.to_owned()),
@@ -162,11 +166,16 @@ impl Checkpoint {
             toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
         let dataset = metadata.get("dataset").map(|digest| u64::from_str_radix(digest, 16)).transpose();
         let dataset = dataset.map_err(|e| unreadable("dataset", &e))?;
-        let mut trained_on = TrainedOn { dataset, pictures: Vec::new() };
+        let mut trained_on = TrainedOn { dataset, ..TrainedOn::default() };
         let (mut weights, mut optimizer, mut ema) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(broken)?.tensors() {
-            if name == PICTURES && view.dtype() == Dtype::I64 {
-                trained_on.pictures = view.data().as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+            if [PICTURES, EARLIER].contains(&name.as_str()) && view.dtype() == Dtype::I64 {
+                let digests = view.data().as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+                if name == PICTURES {
+                    trained_on.pictures = digests;
+                } else {
+                    trained_on.earlier = digests;
+                }
                 continue;
             }
             if view.dtype() != Dtype::F32 {

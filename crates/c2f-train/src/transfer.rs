@@ -45,11 +45,12 @@ impl Transfer {
 }
 
 /// Takes from a checkpoint every tensor that the network has by the same name and shape: its averages, where it has them.
-/// The classifier and the centres are taken only if the classes are the same in the same order.
+/// The classifier and the centres are taken only if the classes are the same in the same order. The network then knows which
+/// pictures trained the checkpoint's.
 ///
 /// # Errors
 /// If the checkpoint can't be read, is of another backbone, or holds NaN or infinity.
-pub fn transfer(network: &Network, path: &Path) -> Result<Transfer> {
+pub fn transfer(network: &mut Network, path: &Path) -> Result<Transfer> {
     let checkpoint = Checkpoint::read(path)?;
     let (theirs, ours) = (&checkpoint.recipe.backbone, &network.recipe.backbone);
     if theirs != ours {
@@ -59,6 +60,7 @@ pub fn transfer(network: &Network, path: &Path) -> Result<Transfer> {
     if let Some(message) = c2f_backbone::find_not_finite(&weights)? {
         return Err(Error::checkpoint(path, message));
     }
+    network.trained_on.extend(&checkpoint.trained_on);
     let same_classes = checkpoint.classes == network.classes;
     let fits = |name: &str, shape: &[usize], weights: &mut BTreeMap<String, Tensor>| {
         let of_classes = OF_CLASSES.iter().any(|prefix| name.starts_with(prefix));

@@ -34,12 +34,16 @@ pub fn select(network: &Network, spec: &Spec, split: Option<&str>) -> Result<Sel
         ALL => dataset.all(),
         name => dataset.split(name)?.to_vec(),
     };
-    // The splits of the data set that was trained on share no picture, even where two have the same name and length.
-    let trained_on = if network.trained_on.is(&dataset) {
-        if [ALL, "train"].contains(&name.as_str()) { dataset.split("train")?.len() } else { 0 }
-    } else {
-        samples.iter().filter(|sample| network.trained_on.includes(sample, &dataset.classes[sample.label])).count()
+    let seen = &network.trained_on;
+    let is_own = seen.is(&dataset);
+    let trained = |split: &str, sample: &&Sample| {
+        let class = &dataset.classes[sample.label];
+        // The splits of the data set that was trained on share no picture, even where two have the same name and length.
+        if is_own { split == "train" || seen.began_with(sample, class) } else { seen.includes(sample, class) }
     };
+    let measured = dataset.splits.iter().filter(|(split, _)| name == ALL || **split == name);
+    let counts = measured.map(|(split, samples)| samples.iter().filter(|sample| trained(split, sample)).count());
+    let trained_on = counts.sum();
     Ok(Selection { samples: relabel(&samples, &dataset.classes, &network.classes)?, split: name, trained_on })
 }
 

@@ -104,10 +104,11 @@ impl<'a> Run<'a> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
         let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
+        network.trained_on = TrainedOn::new(&data.dataset);
         if let Some(weights) = &recipe.weights {
             let weights = Path::new(weights);
             if checkpoint::is_checkpoint(weights) {
-                if let Some(warning) = transfer(&network, weights)?.warning(weights) {
+                if let Some(warning) = transfer(&mut network, weights)?.warning(weights) {
                     on_event(Event::Warning(&warning));
                 }
             } else {
@@ -120,7 +121,6 @@ impl<'a> Run<'a> {
                 recipe.epochs
             )));
         }
-        network.trained_on = TrainedOn::new(&data.dataset);
         let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
         Ok(Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false })
     }

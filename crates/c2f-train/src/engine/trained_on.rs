@@ -10,6 +10,8 @@ pub struct TrainedOn {
     pub dataset: Option<u64>,
     /// [`Sample::digest`] of each training picture, rising.
     pub pictures: Vec<u64>,
+    /// Those of the training pictures of the networks that it went on from ([`transfer`](crate::transfer::transfer)), rising.
+    pub earlier: Vec<u64>,
 }
 
 impl TrainedOn {
@@ -18,7 +20,7 @@ impl TrainedOn {
         let train = dataset.splits.get("train").map_or(&[][..], Vec::as_slice);
         let mut pictures: Vec<u64> = train.iter().map(|sample| sample.digest(&dataset.classes[sample.label])).collect();
         pictures.sort_unstable();
-        Self { dataset: Some(dataset.digest()), pictures }
+        Self { dataset: Some(dataset.digest()), pictures, earlier: Vec::new() }
     }
 
     /// Whether these are the classes, splits and pictures that were trained on, wherever they lie now.
@@ -26,8 +28,20 @@ impl TrainedOn {
         self.dataset == Some(dataset.digest())
     }
 
+    /// Adds what a network was trained on that this one goes on from.
+    pub fn extend(&mut self, before: &Self) {
+        self.earlier.extend(before.pictures.iter().chain(&before.earlier));
+        self.earlier.sort_unstable();
+        self.earlier.dedup();
+    }
+
     /// Whether the network was trained on this picture of the class `class`, or on one of the same class, name and length.
     pub fn includes(&self, sample: &Sample, class: &str) -> bool {
-        self.pictures.binary_search(&sample.digest(class)).is_ok()
+        self.pictures.binary_search(&sample.digest(class)).is_ok() || self.began_with(sample, class)
+    }
+
+    /// The same of the networks that it went on from.
+    pub fn began_with(&self, sample: &Sample, class: &str) -> bool {
+        !self.earlier.is_empty() && self.earlier.binary_search(&sample.digest(class)).is_ok()
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::support::{network, options, recipe, train_all, train_until};
 use c2f_train::checkpoint::{Checkpoint, best_path, is_checkpoint, last_path};
+use c2f_train::engine::select;
 use c2f_train::transfer::transfer;
-use c2f_train::{Event, Method, Network, Recipe, read_metrics, train};
+use c2f_train::{Event, Method, Network, Recipe, load_network, read_metrics, train};
 use candle_core::{Device, Tensor};
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -67,38 +68,38 @@ fn what_fits_of_a_network_of_ones_own_is_taken_over() {
     let trained = Checkpoint::read(&path).unwrap().weights;
 
     // The same network: everything, and nothing to say.
-    let same = Network::new(&attention, classes.clone(), &Device::Cpu).unwrap();
-    let all = transfer(&same, &path).unwrap();
+    let mut same = Network::new(&attention, classes.clone(), &Device::Cpu).unwrap();
+    let all = transfer(&mut same, &path).unwrap();
     assert_eq!((all.taken, all.warning(&path)), (trained.len(), None));
     assert!(trained.iter().all(|(name, tensor)| values(tensor) == value(&same, name)));
     // From the averages, where the checkpoint has others as well.
     let last = Checkpoint::read(&last_path(folder.path())).unwrap();
-    let averaged = Network::new(&attention, classes.clone(), &Device::Cpu).unwrap();
-    transfer(&averaged, &last_path(folder.path())).unwrap();
+    let mut averaged = Network::new(&attention, classes.clone(), &Device::Cpu).unwrap();
+    transfer(&mut averaged, &last_path(folder.path())).unwrap();
     assert_eq!(value(&averaged, "classifier.weight"), values(&last.ema["classifier.weight"]));
     assert_ne!(value(&averaged, "classifier.weight"), values(&last.weights["classifier.weight"]));
 
     // As many classes of other names, or in another order: the classifier and the centres are new.
     let reversed: Vec<String> = classes.iter().rev().cloned().collect();
-    for other in [network(&attention), Network::new(&attention, reversed, &Device::Cpu).unwrap()] {
+    for mut other in [network(&attention), Network::new(&attention, reversed, &Device::Cpu).unwrap()] {
         let before = value(&other, "classifier.weight");
-        let transfer = transfer(&other, &path).unwrap();
+        let transfer = transfer(&mut other, &path).unwrap();
         assert_eq!(transfer.new, ["center.weight", "classifier.bias", "classifier.weight"]);
         assert_eq!((transfer.classes, value(&other, "classifier.weight")), (Some((3, 3)), before));
         assert!(transfer.warning(&path).unwrap().contains("the classifier is a new one"));
     }
 
     // Another method has parts that start anew, or none for what is there.
-    let fine = Network::new(&recipe(Method::Coarse2fine), classes.clone(), &Device::Cpu).unwrap();
-    let transferred = transfer(&fine, &path).unwrap();
+    let mut fine = Network::new(&recipe(Method::Coarse2fine), classes.clone(), &Device::Cpu).unwrap();
+    let transferred = transfer(&mut fine, &path).unwrap();
     assert!(transferred.new.iter().any(|name| name.starts_with("inverse.")) && transferred.unused.is_empty());
     assert_eq!(value(&fine, "classifier.weight"), values(&trained["classifier.weight"]));
-    let pooled = Network::new(&recipe(Method::Baseline), classes.clone(), &Device::Cpu).unwrap();
-    assert!(transfer(&pooled, &path).unwrap().unused.iter().any(|name| name.starts_with("attention.")));
+    let mut pooled = Network::new(&recipe(Method::Baseline), classes.clone(), &Device::Cpu).unwrap();
+    assert!(transfer(&mut pooled, &path).unwrap().unused.iter().any(|name| name.starts_with("attention.")));
 
     // Another backbone is an error that names both.
-    let other = Network::new(&with(recipe(Method::Baseline), "backbone=resnet18"), classes, &Device::Cpu).unwrap();
-    let error = transfer(&other, &path).unwrap_err().to_string();
+    let mut other = Network::new(&with(recipe(Method::Baseline), "backbone=resnet18"), classes, &Device::Cpu).unwrap();
+    let error = transfer(&mut other, &path).unwrap_err().to_string();
     assert!(error.contains("c2f_tiny") && error.contains("resnet18"), "{error}");
 }
 
@@ -121,6 +122,17 @@ fn training_begins_from_a_checkpoint() {
     assert!(warnings[0].contains("the 3 classes there aren't the 4 here"), "{warnings:?}");
     // The run has what it needs: its own checkpoint, and the place of the weights for whoever asks.
     assert_eq!(Checkpoint::read(&last_path(second.path())).unwrap().recipe.weights, next.weights);
+    // The pictures that trained the first are pictures that trained the second.
+    let network = load_network(second.path(), &Device::Cpu).unwrap();
+    let trained_on = |data: &str, split| select(&network, &data.parse().unwrap(), Some(split)).unwrap().trained_on;
+    assert_eq!(
+        [trained_on("synthetic?classes=3&size=24", "train"), trained_on("synthetic?classes=3&size=24", "test")],
+        [24, 0]
+    );
+    assert_eq!(
+        [trained_on("synthetic?classes=4&size=24", "train"), trained_on("synthetic?classes=4&size=24&seed=9", "train")],
+        [24, 0]
+    );
     drop(first);
     train(&next, &options(second.path(), true), &mut |_| {}).unwrap();
 }
