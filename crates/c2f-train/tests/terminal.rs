@@ -6,7 +6,8 @@ mod common;
 
 use std::fs::File;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::{DATA, draw_pictures, json, program, run, succeed, text, train};
 
@@ -110,4 +111,32 @@ fn names_of_classes_and_files_are_shown_and_not_obeyed() {
         assert_harmless(&String::from_utf8(output.stdout).unwrap());
         assert_harmless(&String::from_utf8(output.stderr).unwrap());
     }
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_no_training_that_ignores_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_folder = folder.path().join("run");
+    let arguments = train(&run_folder, &["--set", "method=attention", "--set", "epochs=30"]);
+    let words = arguments.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    // As nohup does, which would take the terminal away, too.
+    let command = format!("trap '' HUP; exec {} {words}", env!("CARGO_BIN_EXE_c2f-train"));
+    let terminal = Command::new("script").args(["-qc", &command, "/dev/null"]).stdout(Stdio::null()).spawn();
+    let Ok(mut terminal) = terminal else {
+        eprintln!("skipped: `script`, which makes a terminal, isn't installed");
+        return;
+    };
+    let has = |file: &str| run_folder.join(file).is_file();
+    let wait_for = |file: &str| {
+        (0..1200).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            has(file)
+        })
+    };
+    assert!(wait_for("checkpoints/best.safetensors"));
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    assert!(!has("report.html"), "the run was through before its terminal went");
+    assert!(wait_for("report.html"));
+    assert_eq!(common::metrics(&run_folder).len(), 30);
 }

@@ -164,7 +164,12 @@ fn list(folder: &Path) -> io::Result<Vec<Counted>> {
 fn write_entry(path: &Path, stamp: Stamp, picture: &RgbImage) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().suffix(TEMPORARY).tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new();
+    temporary.suffix(TEMPORARY);
+    // For whom the umask makes files: several people may train on the same pictures.
+    #[cfg(unix)]
+    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = temporary.tempfile_in(folder)?;
     entry::write(&mut file, stamp, picture)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(true),

@@ -8,7 +8,7 @@ use c2f_train::{Recipe, RunFolder, TrainOptions};
 
 use super::signals::Signals;
 use super::weights_file::weights_file;
-use super::{device, results, usage};
+use super::{device, one_line, results, usage};
 use crate::progress::TrainProgress;
 
 /// The default is the command without arguments.
@@ -49,8 +49,15 @@ pub fn run(args: &Args) -> Result<u8> {
     let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
     let mut progress = TrainProgress::default();
     let summary = c2f_train::train(&recipe, &options, &mut |event| progress.show(event))?;
-    results::finish(&recipe, &options, &summary)?;
-    Ok(signals.exit_status())
+    match (results::finish(&recipe, &options, &summary), signals.exit_status()) {
+        (finished, 0) => finished.map(|()| 0),
+        (Ok(()), status) => Ok(status),
+        // Such as that the terminal has gone away, of which the signal told.
+        (Err(error), status) => {
+            tracing::warn!("{}", one_line(&error));
+            Ok(status)
+        }
+    }
 }
 
 fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
