@@ -31,6 +31,8 @@ pub(crate) enum Sort {
     NoSplit,
     /// The class folder in a split other than `train` has no picture.
     EmptyClass,
+    /// Training runs, not a class.
+    Run,
     /// The operating system's or an archiver's, not the user's.
     System,
     /// The name is no UTF-8.
@@ -50,6 +52,7 @@ impl Sort {
             Self::Hidden => ["hidden picture", "hidden pictures"],
             Self::NoSplit => ["folder that is no split", "folders that are no split"],
             Self::EmptyClass => ["class folder without a picture", "class folders without a picture"],
+            Self::Run => ["folder of training runs", "folders of training runs"],
             Self::System => ["name that the system made", "names that the system made"],
             Self::NoText => ["name that is no UTF-8", "names that are no UTF-8"],
         }

@@ -41,8 +41,11 @@ pub fn temporary(path: &Path) -> Result<NamedTempFile> {
 pub fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     let io = |source| Error::io(path, source);
     file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    sync_folder(parent(path)).map_err(io)
+    let temporary = file.into_temp_path();
+    rename(&temporary, path)?;
+    // It has another name now: nothing is left to be removed.
+    temporary.keep().map_err(|e| io(e.error))?;
+    Ok(())
 }
 
 /// Gives a file or folder whose content is on the disk its name, beside where it lies.

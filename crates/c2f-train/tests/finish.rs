@@ -72,3 +72,17 @@ fn a_report_that_can_not_be_written_is_a_warning() {
     assert!(log.contains("WARN") && log.contains("report.html"), "{log}");
     assert!(!results.contains("\nreport "), "{results}");
 }
+
+#[test]
+fn a_run_may_lie_among_its_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path(), 4, |_| true);
+    let pictures = folder.path().join("test");
+    let data = format!("folder:{}", pictures.display());
+    for run in ["run", "runs/one", "runs/two"] {
+        let output = pictures.join(run);
+        succeed(&train_on(&data, &output));
+        let again = succeed(&["train", "--resume", "--output", text(&output)]);
+        assert!(again.contains("3 pictures of test, 3 classes"), "{again}");
+    }
+}

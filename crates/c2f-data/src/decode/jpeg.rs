@@ -1,12 +1,14 @@
-//! JPEG.
+//! JPEG: by zune-jpeg, and what that can't do by jpeg-decoder.
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use jpeg_decoder::PixelFormat;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::check_size;
+use super::jpeg_segments::{Layout, walk};
 
 type Result<T> = std::result::Result<T, String>;
 type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
@@ -17,17 +19,40 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 
 /// Width and height as the file holds them, and how the picture is turned upright.
 pub(super) fn header(bytes: &[u8]) -> Result<((u32, u32), Orientation)> {
+    let (_, bytes) = readable(bytes)?;
     let (decoder, size) = open(bytes)?;
     Ok((size, orientation(&decoder)))
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, ImageFormat, Orientation)> {
+    let (layout, bytes) = readable(bytes)?;
+    let (mut decoder, size) = open(bytes)?;
+    let orientation = orientation(&decoder);
+    // zune-jpeg takes the scans of single channels for those of all channels, unless they are progressive.
+    let is_apart = layout.frame < 2 && layout.scan_components < layout.components;
+    let picture = if is_apart { decode_apart(bytes, size)? } else { decode_together(&mut decoder, size)? };
+    Ok((picture, ImageFormat::Jpeg, orientation))
+}
+
+/// The part of the bytes that is the picture, if it is of a kind that is read.
+fn readable(bytes: &[u8]) -> Result<(Layout, &[u8])> {
+    let layout = walk(bytes)?;
+    let unsupported = |what: &str| Err(format!("is a {what} JPEG, which is unsupported"));
+    match layout.frame {
+        3 => return unsupported("lossless"),
+        5..=7 => return unsupported("hierarchical"),
+        9..=15 => return unsupported("arithmetically coded"),
+        _ => {}
+    }
+    if layout.precision != 8 {
+        return unsupported(&format!("{}-bit", layout.precision));
+    }
+    Ok((layout, &bytes[..layout.length]))
 }
 
 /// zune-jpeg in its strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey. With
 /// its width and height.
 fn open(bytes: &[u8]) -> Result<(JpegDecoder<'_>, (u32, u32))> {
-    // What is missing from the last row of blocks passes even the strict mode.
-    if !has_end_marker(bytes) {
-        return Err("is a cut-off JPEG: its end marker is missing".to_owned());
-    }
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::from(u16::MAX))
@@ -40,20 +65,34 @@ fn open(bytes: &[u8]) -> Result<(JpegDecoder<'_>, (u32, u32))> {
     Ok((decoder, (width, height)))
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, ImageFormat, Orientation)> {
-    let (mut decoder, (width, height)) = open(bytes)?;
+fn decode_together(decoder: &mut JpegDecoder<'_>, (width, height): (u32, u32)) -> Result<DynamicImage> {
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = *decoder.options();
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let pixels = decoder.decode().map_err(|e| damaged(&e))?;
-    let picture = if grey {
-        image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
-    } else {
-        RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
+    let picture = if grey { grey_picture(width, height, pixels) } else { rgb_picture(width, height, pixels) };
+    picture.ok_or_else(too_few_pixels)
+}
+
+/// A baseline picture whose channels are scans of their own.
+fn decode_apart(bytes: &[u8], (width, height): (u32, u32)) -> Result<DynamicImage> {
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    let pixels = decoder.decode().map_err(|e| damaged(&e))?;
+    let picture = match decoder.info().map(|info| info.pixel_format) {
+        Some(PixelFormat::L8) => grey_picture(width, height, pixels),
+        Some(PixelFormat::RGB24) => rgb_picture(width, height, pixels),
+        _ => return Err("is a JPEG of four channels in scans of their own, which is unsupported".to_owned()),
     };
-    let picture = picture.ok_or("is a damaged JPEG: fewer pixels than its header says")?;
-    Ok((picture, ImageFormat::Jpeg, orientation(&decoder)))
+    picture.ok_or_else(too_few_pixels)
+}
+
+fn grey_picture(width: u32, height: u32, pixels: Vec<u8>) -> Option<DynamicImage> {
+    GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
+}
+
+fn rgb_picture(width: u32, height: u32, pixels: Vec<u8>) -> Option<DynamicImage> {
+    RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
 }
 
 fn orientation(decoder: &JpegDecoder<'_>) -> Orientation {
@@ -61,13 +100,10 @@ fn orientation(decoder: &JpegDecoder<'_>) -> Orientation {
     orientation.unwrap_or(Orientation::NoTransforms)
 }
 
-fn damaged(error: &zune_jpeg::errors::DecodeErrors) -> String {
-    format!("is a damaged or cut-off JPEG: {error:?}")
+fn too_few_pixels() -> String {
+    "is a damaged JPEG: fewer pixels than its header says".to_owned()
 }
 
-/// Whether an end marker follows the last start of a scan. Compressed data holds neither (0xff is followed by 0 there);
-/// an embedded thumbnail has its own, but earlier.
-fn has_end_marker(bytes: &[u8]) -> bool {
-    let last = |marker| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    last(0xd9) > last(0xda)
+fn damaged(error: &impl std::fmt::Debug) -> String {
+    format!("is a damaged or cut-off JPEG: {error:?}")
 }

@@ -1,6 +1,7 @@
 //! From a file to RGB pixels: every kind of picture that data sets hold, and a clear error for what is none.
 
 mod jpeg;
+mod jpeg_segments;
 mod other;
 
 use std::fs::File;

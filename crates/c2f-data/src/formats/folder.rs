@@ -156,6 +156,9 @@ fn read_classes(
         }
         if !pictures.is_empty() {
             classes.insert(class.name, pictures);
+        } else if holds_runs(&class.path) {
+            skipped.add(Sort::Run, &class.path);
+            continue;
         } else if must_have_pictures {
             let why = if passed_over.is_empty() { String::new() } else { format!(" ({passed_over})") };
             let message = format!("this class has no picture{why}, expected at least one");
@@ -166,6 +169,13 @@ fn read_classes(
         skipped.extend(passed_over);
     }
     Ok(Found { classes, loose })
+}
+
+/// Whether a folder is that of a training run of c2f, or has nothing but such folders in it: somebody trains among the pictures.
+fn holds_runs(folder: &Path) -> bool {
+    let is_run = |folder: &Path| folder.join("config.toml").is_file() || folder.join(".lock").is_file();
+    let inside = || entries(folder, &mut Skipped::default()).unwrap_or_default();
+    is_run(folder) || (!inside().is_empty() && inside().iter().all(|entry| is_run(&entry.path)))
 }
 
 fn require_classes(folder: &Path, classes: &Classes, loose: &[PathBuf]) -> Result<()> {
