@@ -16,6 +16,7 @@ pub struct Inspection {
     /// The splits by name.
     pub splits: BTreeMap<String, SplitInspection>,
     /// What lies in the data set and is in none of the splits.
+    #[serde(skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,
 }
 

@@ -28,6 +28,7 @@ pub struct Verification {
     /// The findings: the worst problems first, those of one problem in the data set's order.
     pub findings: Vec<Finding>,
     /// What lies in the data set and is in none of the splits: nobody looked at it.
+    #[serde(skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,
 }
 
