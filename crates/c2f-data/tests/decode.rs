@@ -75,6 +75,135 @@ fn lossless_formats_by_content_whatever_the_name() {
     }
 }
 
+/// A little-endian TIFF of one directory. Entries: tag, type (3: u16, 4: u32), values. The data begins at byte 8.
+fn tiff(entries: &[(u16, u16, &[u32])], data: &[u8]) -> Vec<u8> {
+    let (mut directory, mut beside) = ((entries.len() as u16).to_le_bytes().to_vec(), data.to_vec());
+    for (tag, kind, values) in entries {
+        let width = if *kind == 3 { 2 } else { 4 };
+        let mut bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()[..width].to_vec()).collect();
+        if bytes.len() > 4 {
+            let at = (8 + beside.len()) as u32;
+            beside.append(&mut bytes);
+            bytes = at.to_le_bytes().to_vec();
+        }
+        bytes.resize(4, 0);
+        directory.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        directory.extend((values.len() as u32).to_le_bytes());
+        directory.extend(bytes);
+    }
+    directory.extend([0; 4]);
+    let first = (8 + beside.len()) as u32;
+    [b"II*\0".to_vec(), first.to_le_bytes().to_vec(), beside, directory].concat()
+}
+
+fn decode_bytes(bytes: &[u8]) -> RgbImage {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.tif");
+    std::fs::write(&path, bytes).unwrap();
+    decode_file(&path).unwrap()
+}
+
+#[test]
+fn tiffs_of_every_kind() {
+    assert_as_expected("bigtiff.tif", "tiff", 0);
+    assert_as_expected("palette.tif", "palette_tiff", 0);
+    // Grey of 0 to 1: the reference's green.
+    let float = decode_file(&fixture("float32.tif")).unwrap();
+    let reference = image::open(fixture("tiff.expected.png")).unwrap().into_rgb8();
+    for (grey, colour) in float.pixels().zip(reference.pixels()) {
+        assert_eq!(*grey, Rgb([colour[1]; 3]));
+    }
+}
+
+#[test]
+fn colours_that_are_multiplied_by_their_alpha_are_not_multiplied_again() {
+    const ALPHA: f32 = 90.0 / 255.0;
+    let picture = decode_file(&fixture("assoc_alpha.tif")).unwrap();
+    let reference = image::open(fixture("tiff.expected.png")).unwrap().into_rgb8();
+    for (seen, colour) in picture.iter().zip(reference.iter()) {
+        let expected = f32::from(*colour) * ALPHA + 255.0 * (1.0 - ALPHA);
+        assert!((f32::from(*seen) - expected).abs() <= 1.0, "{seen}, expected {expected}");
+    }
+}
+
+#[test]
+fn tiffs_in_tiles_planes_bits_and_indices() {
+    let grey = |values: [u8; 6]| RgbImage::from_fn(3, 2, |x, y| Rgb([values[(y * 3 + x) as usize]; 3]));
+    // One tile of 16 x 16, of which 3 x 2 are the picture.
+    let tile: Vec<u8> = (0..=255).collect();
+    let size = [(256, 4, &[3][..]), (257, 4, &[2])];
+    let tiles =
+        [(258, 3, &[8][..]), (262, 3, &[1]), (322, 4, &[16]), (323, 4, &[16]), (324, 4, &[8]), (325, 4, &[256])];
+    assert_eq!(decode_bytes(&tiff(&[&size[..], &tiles].concat(), &tile)), grey([0, 1, 2, 16, 17, 18]));
+    // Three planes, one after another.
+    let planes = [(258, 3, &[8, 8, 8][..]), (262, 3, &[2]), (273, 4, &[8, 14, 20]), (277, 3, &[3])];
+    let planes = [&size[..], &planes, &[(279, 4, &[6, 6, 6]), (284, 3, &[2])]].concat();
+    let samples: Vec<u8> = (0..18).collect();
+    let expected = RgbImage::from_fn(3, 2, |x, y| Rgb([0, 6, 12].map(|plane| plane + (y * 3 + x) as u8)));
+    assert_eq!(decode_bytes(&tiff(&planes, &samples)), expected);
+    // Two bits a sample, each row from a byte of its own; as grey and as indices.
+    let strip = |photometric: &'static [u32]| {
+        [&size[..], &[(258, 3, &[2]), (262, 3, photometric), (273, 4, &[8]), (279, 4, &[2])]].concat()
+    };
+    let packed = [0b00_01_10_00, 0b11_00_01_00];
+    assert_eq!(decode_bytes(&tiff(&strip(&[1]), &packed)), grey([0, 85, 170, 255, 0, 85]));
+    let colours = [0, 0x4000, 0x8000, 0xff00, 0, 0, 0, 0, 0, 0, 0, 0];
+    let indexed = decode_bytes(&tiff(&[&strip(&[3])[..], &[(320, 3, &colours)]].concat(), &packed));
+    let reds: Vec<_> = indexed.pixels().map(|p| p.0).collect();
+    assert_eq!(reds, [0, 0x40, 0x80, 0xff, 0, 0x40].map(|red| [red, 0, 0]));
+    // Grey with alpha: black of which nothing is seen, and a fifth.
+    let alpha = [(256, 4, &[2][..]), (257, 4, &[1]), (258, 3, &[8, 8]), (262, 3, &[1]), (273, 4, &[8])];
+    let alpha = [&alpha[..], &[(277, 3, &[2]), (279, 4, &[4]), (338, 3, &[2])]].concat();
+    let picture = decode_bytes(&tiff(&alpha, &[0, 0, 0, 51]));
+    assert_eq!(picture.into_raw(), [255, 255, 255, 204, 204, 204]);
+    // Sound, but not read: whole numbers of 32 bits.
+    let wide = [&size[..], &[(258, 3, &[32]), (262, 3, &[1]), (273, 4, &[8]), (279, 4, &[24])]].concat();
+    let wide = message("wide.tif", &tiff(&wide, &[0; 24]));
+    assert!(wide.contains("is a TIFF of a kind that isn't read: whole numbers of 32 bits"), "{wide}");
+}
+
+#[test]
+fn kinds_that_are_not_read_are_named_whatever_the_ending() {
+    let heic = message("photo.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    assert!(heic.contains("is a HEIC picture, which isn't read; JPEG, PNG, WebP, GIF, BMP and TIFF are"), "{heic}");
+    let page = message("photo.jpg", b"<!DOCTYPE html><title>404</title>");
+    assert!(page.contains("is an HTML page"), "{page}");
+}
+
+/// Small files that say that they need much.
+#[test]
+fn nothing_is_allocated_before_it_is_checked() {
+    // 9000 x 9000 of 16-bit RGBA: 648 MB.
+    let mut png = huge_png(9000, 9000);
+    (png[24], png[25]) = (16, 6);
+    let checksum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&checksum.to_be_bytes());
+    let png = message("deep.png", &png);
+    assert!(png.contains("is a PNG that needs more than 512 MiB to decode"), "{png}");
+    // An Exif chunk of 3.75 GB.
+    let mut webp = encode(&RgbImage::new(2, 2), ImageFormat::WebP);
+    let picture = webp.split_off(12);
+    webp[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    webp.extend(b"VP8X\x0a\0\0\0\x08\0\0\0\x01\0\0\x01\0\0");
+    webp.extend(picture);
+    webp.extend(b"EXIF");
+    webp.extend(0xe000_0000_u32.to_le_bytes());
+    let webp = message("exif.webp", &webp);
+    assert!(webp.contains("is a damaged or cut-off WebP: a part of it is longer than the file"), "{webp}");
+    // A tile of 4 billion pixels, and a strip that is a JPEG of 16000 x 16000.
+    let size = [(256, 4, &[3][..]), (257, 4, &[2]), (258, 3, &[8]), (262, 3, &[1])];
+    let tile = [(322, 4, &[0xffff_fff0][..]), (323, 4, &[16]), (324, 4, &[8]), (325, 4, &[256])];
+    let tile = message("tile.tif", &tiff(&[&size[..], &tile].concat(), &[0; 256]));
+    assert!(tile.contains("is a TIFF that needs more than 512 MiB to decode"), "{tile}");
+    let mut jpeg = read_fixture("grey.jpg");
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
+    let length = [jpeg.len() as u32];
+    let strip = [&size[..], &[(259, 3, &[7]), (273, 4, &[8]), (279, 4, &length)]].concat();
+    let strip = message("strip.tif", &tiff(&strip, &jpeg));
+    assert!(strip.contains("is a damaged or cut-off TIFF") && strip.contains("16000"), "{strip}");
+}
+
 #[test]
 fn one_pixel_is_a_picture() {
     let picture = RgbImage::from_pixel(1, 1, Rgb([200, 100, 50]));
@@ -164,7 +293,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn huge_pictures_are_refused_by_their_header() {
     let png = message("huge.png", &huge_png(20_000, 20_000));
-    assert!(png.contains("20000 x 20000 pixels, expected at most 100 megapixels"), "{png}");
+    assert!(png.contains("20000 x 20000 pixels, expected at most 120 megapixels"), "{png}");
     let wide = message("wide.png", &huge_png(2_000_000_000, 1));
     assert!(wide.contains("needs more than 512 MiB"), "{wide}");
     for (format, places) in [
@@ -183,7 +312,7 @@ fn huge_pictures_are_refused_by_their_header() {
     let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
     let jpeg = message("huge.jpg", &jpeg);
-    assert!(jpeg.contains("20000 x 20000 pixels, expected at most 100 megapixels"), "{jpeg}");
+    assert!(jpeg.contains("20000 x 20000 pixels, expected at most 120 megapixels"), "{jpeg}");
 }
 
 #[test]
@@ -197,7 +326,9 @@ fn damaged_bytes_never_panic() {
         state ^= state << 5;
         state as usize
     };
-    for name in ["plain.jpg", "progressive.jpg", "cmyk.jpg", "exif_rotated.jpg", "rgba16.png", "palette.gif"] {
+    for name in
+        ["plain.jpg", "progressive.jpg", "cmyk.jpg", "exif_rotated.jpg", "rgba16.png", "palette.gif", "palette.tif"]
+    {
         let whole = read_fixture(name);
         for _ in 0..200 {
             let mut bytes = whole.clone();

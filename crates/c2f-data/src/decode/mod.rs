@@ -2,24 +2,23 @@
 
 mod jpeg;
 mod jpeg_segments;
+mod limits;
 mod other;
+mod tiff;
+mod unread;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, RgbImage};
+use image::{DynamicImage, GenericImageView, ImageDecoder, ImageFormat, RgbImage};
 
+use limits::MAX_BYTES;
 pub(crate) use other::format_name;
 
 use crate::guard::guarded;
 use crate::{Error, Result, Sample, Source};
-
-/// The most pixels that a picture may have.
-const MAX_PIXELS: u64 = 100_000_000;
-/// The most bytes that a decoder may ask for, and the most that a file may have.
-const MAX_BYTES: u64 = 512 << 20;
 
 /// A decoded picture, and what its file says of it.
 pub(crate) struct Decoded {
@@ -86,12 +85,12 @@ pub(crate) fn header(sample: &Sample) -> Result<Header> {
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
 ///
-/// The picture is turned upright as its EXIF orientation says; CMYK, grey-scale, palettes and 16 bits become 8-bit RGB;
-/// what is transparent is laid on white.
+/// The picture is turned upright as its EXIF orientation says; CMYK, grey-scale, palettes, 16 bits and floating point (0
+/// to 1) become 8-bit RGB; what is transparent is laid on white.
 ///
 /// # Errors
-/// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 100 megapixels or
-/// 512 MiB. The error names the file and says which.
+/// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 120 megapixels, or
+/// takes more than 512 MiB as a file or to decode. The error names the file and says which.
 pub fn decode_file(path: &Path) -> Result<RgbImage> {
     let decoded = decode_bytes(&read(path)?);
     Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
@@ -120,15 +119,22 @@ fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
 
 /// The picture as it is to be seen, on white.
 fn upright(bytes: &[u8]) -> std::result::Result<Decoded, String> {
-    let (mut picture, format, orientation) =
-        if jpeg::is_jpeg(bytes) { jpeg::decode(bytes)? } else { other::decode(bytes)? };
-    picture.apply_orientation(orientation);
-    let image = match picture {
+    let (picture, format, orientation) = if jpeg::is_jpeg(bytes) {
+        jpeg::decode(bytes)?
+    } else if tiff::is_tiff(bytes) {
+        tiff::decode(bytes)?
+    } else {
+        other::decode(bytes)?
+    };
+    let picture = match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
         other if other.color().has_alpha() => on_white(&other),
         other => other.into_rgb8(),
     };
-    Ok(Decoded { image, format, orientation })
+    // Last, as what is turned is held twice.
+    let mut picture = DynamicImage::ImageRgb8(picture);
+    picture.apply_orientation(orientation);
+    Ok(Decoded { image: picture.into_rgb8(), format, orientation })
 }
 
 fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
@@ -138,6 +144,8 @@ fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
 fn read_header(bytes: &[u8]) -> std::result::Result<Header, String> {
     let ((width, height), orientation) = if jpeg::is_jpeg(bytes) {
         jpeg::header(bytes)?
+    } else if tiff::is_tiff(bytes) {
+        tiff::header(bytes)?
     } else {
         let (mut decoder, ..) = other::open(bytes)?;
         (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
@@ -145,21 +153,15 @@ fn read_header(bytes: &[u8]) -> std::result::Result<Header, String> {
     Ok(Header { width, height, orientation })
 }
 
-fn check_size(width: u32, height: u32) -> std::result::Result<(), String> {
-    if width == 0 || height == 0 {
-        return Err(format!("has {width} x {height} pixels, expected at least one"));
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("has {width} x {height} pixels, expected at most 100 megapixels"));
-    }
-    Ok(())
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [r, g, b, alpha] = picture.get_pixel(x, y).0;
+        image::Rgb(over_white([r, g, b], alpha))
+    })
 }
 
-fn on_white(picture: &DynamicImage) -> RgbImage {
-    let rgba = picture.to_rgba8();
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
-        let alpha = u16::from(alpha);
-        image::Rgb([r, g, b].map(|v| ((u16::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
-    })
+/// A colour of which a share of `alpha` is seen, the rest being white.
+fn over_white(colour: [u8; 3], alpha: u8) -> [u8; 3] {
+    let alpha = u16::from(alpha);
+    colour.map(|v| ((u16::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
 }

@@ -1,25 +1,61 @@
-//! Every picture that is no JPEG, by the crate `image`.
+//! Every picture that is neither JPEG nor TIFF, by the crate `image`.
 
 use std::io::Cursor;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{MAX_BYTES, check_size};
+use super::limits::{MAX_BYTES, check_bytes, check_size, too_large};
+use super::unread;
 
-/// A picture that is no JPEG, its format, and what that is called.
+/// A picture that is neither JPEG nor TIFF, its format, and what that is called.
 pub(super) fn open(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat, &'static str), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let known = reader.format().and_then(|format| Some((format, format_name(format)?)));
-    let (format, name) =
-        known.ok_or_else(|| format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes)))?;
+    let (format, name) = known.ok_or_else(|| match unread::kind(bytes) {
+        Some(kind) => format!("is {kind}, which isn't read; JPEG, PNG, WebP, GIF, BMP and TIFF are"),
+        None => format!("is no JPEG, PNG, WebP, GIF, BMP or TIFF: it starts with {}", beginning(bytes)),
+    })?;
+    if format == ImageFormat::WebP {
+        check_webp(bytes)?;
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|e| damaged(name, &e))?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
+    check_bytes(name, decoder.total_bytes() + scratch(format, bytes) * u64::from(width) * u64::from(height))?;
     Ok((decoder, format, name))
+}
+
+/// The bytes a pixel that a decoder takes beside its output, at most.
+fn scratch(format: ImageFormat, bytes: &[u8]) -> u64 {
+    const LOSSY: &[u8] = b"VP8 ";
+    match format {
+        // Brightness and half as many colours.
+        ImageFormat::WebP if bytes.get(12..16) == Some(LOSSY) => 2,
+        // Lossless pixels are made with an alpha, and so are those of a frame.
+        ImageFormat::WebP => 4,
+        // Their palettes, rows and windows are small.
+        _ => 0,
+    }
+}
+
+/// Checks that the chunks of a WebP are in it: its decoder allocates what they say.
+fn check_webp(bytes: &[u8]) -> Result<(), String> {
+    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
+    let end = number(4).unwrap_or(0).saturating_add(8);
+    let mut at = 12;
+    while let Some(size) = number(at + 4).filter(|_| at < end) {
+        let next = at + 8 + size;
+        if next > bytes.len() {
+            return Err("is a damaged or cut-off WebP: a part of it is longer than the file".to_owned());
+        }
+        // An odd size is followed by a byte that isn't counted.
+        at = next + size % 2;
+    }
+    Ok(())
 }
 
 pub(super) fn decode(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
@@ -43,7 +79,8 @@ pub(crate) fn format_name(format: ImageFormat) -> Option<&'static str> {
 
 fn damaged(name: &str, error: &image::ImageError) -> String {
     match error {
-        image::ImageError::Limits(_) => format!("is a {name} that needs more than 512 MiB to decode"),
+        image::ImageError::Limits(_) => too_large(name),
+        image::ImageError::Unsupported(what) => format!("is a {name} of a kind that isn't read: {what}"),
         error => format!("is a damaged or cut-off {name}: {error}"),
     }
 }
