@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use indicatif::HumanDuration;
 
@@ -76,7 +77,7 @@ impl RunFolder {
                 File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(io)?;
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(busy(path, lock)),
+                Err(TryLockError::WouldBlock) => return Err(busy(path, &lock)),
                 Err(TryLockError::Error(error)) => {
                     tracing::warn!("{}: the file system has no locks ({error}): train one run in it", path.display());
                 }
@@ -150,15 +151,27 @@ fn check_empty(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn busy(path: &Path, lock: File) -> Error {
+fn busy(path: &Path, lock: &File) -> Error {
     let since = lock.metadata().and_then(|there| there.modified()).ok().and_then(|time| time.elapsed().ok());
-    let mut holder = String::new();
-    let read = lock.take(256).read_to_string(&mut holder);
-    if read.is_err() || holder.is_empty() {
-        "another process".clone_into(&mut holder);
+    // Who has just got the lock hasn't written yet who it is.
+    let mut holder = None;
+    for _ in 0..50 {
+        holder = read_holder(&path.join(LOCK));
+        if holder.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
+    let holder = holder.unwrap_or_else(|| "another process".to_owned());
     let since = since.map_or_else(String::new, |since| format!(" for {}", HumanDuration(since)));
     Error::Busy { path: path.to_owned(), holder: format!("{holder}{since}") }
+}
+
+/// Who wrote the file of the lock, if somebody has.
+fn read_holder(lock: &Path) -> Option<String> {
+    let mut holder = String::new();
+    File::open(lock).ok()?.take(256).read_to_string(&mut holder).ok()?;
+    (!holder.is_empty()).then_some(holder)
 }
 
 /// Who this process is, in words.
