@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use crate::decode::{Header, header};
+use crate::decode::{Header, Limits, header};
 use crate::{Result, Sample, Source};
 
 /// Where things are in a picture as it is decoded, upright.
@@ -21,15 +21,15 @@ impl Sample {
     /// only the header is decoded, for boxes are in the picture's pixels before any EXIF orientation.
     ///
     /// # Errors
-    /// If the picture has a box and its header can't be read.
-    pub fn annotation(&self) -> Result<Option<Annotation>> {
+    /// If the picture has a box and its header can't be read, or says that it is larger than `limits`.
+    pub fn annotation(&self, limits: Limits) -> Result<Option<Annotation>> {
         if let Source::Synthetic { scene, size } = &self.source {
             let drawing = scene.draw(*size);
             let parts = drawing.parts.iter().map(|part| part.bounds).collect();
             return Ok(Some(Annotation { size: (*size, *size), object: drawing.creature, parts }));
         }
         let Some(b) = self.bounding_box else { return Ok(None) };
-        let header = header(self)?;
+        let header = header(self, limits)?;
         let (size, object) = upright(header, [b.left, b.top, b.left + b.width, b.top + b.height]);
         Ok(Some(Annotation { size, object, parts: Vec::new() }))
     }
@@ -87,24 +87,24 @@ mod tests {
         let root: std::sync::Arc<Path> = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").into();
         for name in ["plain.jpg", "progressive.jpg", "exif_rotated.jpg", "grey.jpg", "rgba16.png", "palette.gif"] {
             let mut sample = Sample::new(name, 0, Source::File { root: root.clone() });
-            assert_eq!(sample.annotation().unwrap(), None);
+            assert_eq!(sample.annotation(Limits::default()).unwrap(), None);
             sample.bounding_box = Some(BoundingBox { left: 1.0, top: 2.0, width: 3.0, height: 4.0 });
-            let annotation = sample.annotation().unwrap().unwrap();
+            let annotation = sample.annotation(Limits::default()).unwrap().unwrap();
             assert_eq!(annotation.size, decode(&sample).unwrap().dimensions(), "{name}");
-            let turned = header(&sample).unwrap().orientation != Orientation::NoTransforms;
+            let turned = header(&sample, Limits::default()).unwrap().orientation != Orientation::NoTransforms;
             assert_eq!(turned, name == "exif_rotated.jpg");
             assert_eq!(annotation.object == [1.0, 2.0, 4.0, 6.0], !turned, "{name}: {:?}", annotation.object);
         }
         let mut sample = Sample::new("gone.jpg", 0, Source::File { root });
         sample.bounding_box = Some(BoundingBox { left: 0.0, top: 0.0, width: 1.0, height: 1.0 });
-        assert!(sample.annotation().unwrap_err().to_string().contains("gone.jpg"));
+        assert!(sample.annotation(Limits::default()).unwrap_err().to_string().contains("gone.jpg"));
     }
 
     #[test]
     fn drawings_know_their_parts() {
         let scene = Scene::new(2, Split::Test, 7, 10);
         let sample = Sample::new("drawing", scene.class, Source::Synthetic { scene, size: 64 });
-        let annotation = sample.annotation().unwrap().unwrap();
+        let annotation = sample.annotation(Limits::default()).unwrap().unwrap();
         let drawing = scene.draw(64);
         assert_eq!((annotation.size, annotation.object), ((64, 64), drawing.creature));
         assert_eq!(annotation.parts.len(), 3);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use crate::formats::split::stratified;
-use crate::formats::{self, ALL, Listed};
+use crate::formats::{self, Listed};
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
@@ -164,11 +164,11 @@ fn open_listed(spec: &Spec, listed: Listed, draw: bool) -> Result<Dataset> {
         Kind::Parquet => formats::parquet::open(path()?)?,
         Kind::Synthetic => formats::synthetic::open(spec)?,
     };
-    if draw && let Some(samples) = dataset.splits.remove(ALL) {
+    if draw && let Some(samples) = dataset.splits.remove(Dataset::ALL) {
         dataset.splits = stratified(path()?, &dataset.classes, samples, seed)?;
         dataset.drawn = true;
     }
-    let has_splits = !dataset.splits.contains_key(ALL);
+    let has_splits = !dataset.splits.contains_key(Dataset::ALL);
     if has_splits && spec.train == Some(TrainOn::TrainVal) {
         dataset.train_on_val(spec)?;
     }
@@ -190,6 +190,9 @@ fn open_listed(spec: &Spec, listed: Listed, draw: bool) -> Result<Dataset> {
 }
 
 impl Dataset {
+    /// The name of the split that holds all pictures, where a data set has no splits of its own.
+    pub const ALL: &str = "all";
+
     /// The pictures of a split.
     ///
     /// # Errors

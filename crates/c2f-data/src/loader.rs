@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 
 use crate::cache::{Cache, DiskCache};
 use crate::random::generator;
-use crate::{Error, Result, Sample, Transform, Views};
+use crate::{Error, Limits, Result, Sample, Transform, Views};
 
 /// How the loader works.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,8 @@ pub struct LoaderConfig {
     /// The most memory for decoded pictures that are kept from one epoch to the next, in MiB; 0 for none. The batches don't
     /// depend on it.
     pub cache_mb: usize,
+    /// How large a picture may be.
+    pub limits: Limits,
 }
 
 impl Default for LoaderConfig {
@@ -52,6 +54,7 @@ impl Default for LoaderConfig {
             seed: 0,
             max_unreadable: 0.01,
             cache_mb: 0,
+            limits: Limits::default(),
         }
     }
 }
@@ -91,7 +94,7 @@ impl Loader {
         config.batch_size = config.batch_size.max(1);
         config.threads = config.threads.max(1);
         config.prefetch = config.prefetch.max(1);
-        let cache = Arc::new(Cache::new(config.cache_mb.saturating_mul(1 << 20), None));
+        let cache = Arc::new(Cache::new(config.cache_mb.saturating_mul(1 << 20), None, config.limits));
         Self { samples, transform: Arc::new(transform), cache, config }
     }
 
@@ -99,7 +102,7 @@ impl Loader {
     #[must_use]
     pub fn with_disk_cache(self, disk: DiskCache) -> Self {
         let memory = self.config.cache_mb.saturating_mul(1 << 20);
-        Self { cache: Arc::new(Cache::new(memory, Some(disk))), ..self }
+        Self { cache: Arc::new(Cache::new(memory, Some(disk), self.config.limits)), ..self }
     }
 
     /// The number of batches in an epoch.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use c2f_data::{Sample, Source, decode, decode_file, synthetic};
+use c2f_data::{Limits, Sample, Source, decode, decode_file, decode_file_within, synthetic};
 use image::{ImageFormat, Rgb, RgbImage};
 
 fn fixture(name: &str) -> PathBuf {
@@ -179,7 +179,7 @@ fn nothing_is_allocated_before_it_is_checked() {
     let checksum = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&checksum.to_be_bytes());
     let png = message("deep.png", &png);
-    assert!(png.contains("is a PNG that needs more than 512 MiB to decode"), "{png}");
+    assert!(png.contains("is a PNG that needs more memory to decode than is allowed"), "{png}");
     // An Exif chunk of 3.75 GB.
     let mut webp = encode(&RgbImage::new(2, 2), ImageFormat::WebP);
     let picture = webp.split_off(12);
@@ -194,7 +194,7 @@ fn nothing_is_allocated_before_it_is_checked() {
     let size = [(256, 4, &[3][..]), (257, 4, &[2]), (258, 3, &[8]), (262, 3, &[1])];
     let tile = [(322, 4, &[0xffff_fff0][..]), (323, 4, &[16]), (324, 4, &[8]), (325, 4, &[256])];
     let tile = message("tile.tif", &tiff(&[&size[..], &tile].concat(), &[0; 256]));
-    assert!(tile.contains("is a TIFF that needs more than 512 MiB to decode"), "{tile}");
+    assert!(tile.contains("is a TIFF that needs more memory to decode than is allowed"), "{tile}");
     let mut jpeg = read_fixture("grey.jpg");
     let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
@@ -295,7 +295,7 @@ fn huge_pictures_are_refused_by_their_header() {
     let png = message("huge.png", &huge_png(20_000, 20_000));
     assert!(png.contains("20000 x 20000 pixels, expected at most 120 megapixels"), "{png}");
     let wide = message("wide.png", &huge_png(2_000_000_000, 1));
-    assert!(wide.contains("needs more than 512 MiB"), "{wide}");
+    assert!(wide.contains("needs more memory to decode than is allowed"), "{wide}");
     for (format, places) in [
         // Where width and height stand in what the encoders write, and in how many bytes.
         (ImageFormat::Bmp, [(18, 4), (22, 4)]),
@@ -306,13 +306,33 @@ fn huge_pictures_are_refused_by_their_header() {
             bytes[at..at + length].copy_from_slice(&60_000_u32.to_le_bytes()[..length]);
         }
         let bomb = message("huge", &bytes);
-        assert!(bomb.contains("60000 x 60000") || bomb.contains("512 MiB"), "{bomb}");
+        assert!(bomb.contains("60000 x 60000") || bomb.contains("than is allowed"), "{bomb}");
     }
     let mut jpeg = read_fixture("plain.jpg");
     let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
     let jpeg = message("huge.jpg", &jpeg);
     assert!(jpeg.contains("20000 x 20000 pixels, expected at most 120 megapixels"), "{jpeg}");
+}
+
+#[test]
+fn the_limit_is_the_callers() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = RgbImage::from_pixel(1500, 1000, Rgb([10, 20, 30]));
+    let within = |path: &Path, max_megapixels| decode_file_within(path, Limits { max_megapixels });
+    for (name, format) in [("a.jpg", ImageFormat::Jpeg), ("a.png", ImageFormat::Png), ("a.tif", ImageFormat::Tiff)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, encode(&picture, format)).unwrap();
+        let error = within(&path, 1).unwrap_err().to_string();
+        let reason = if name == "a.tif" { "is larger than 4 MiB" } else { "expected at most 1 megapixels" };
+        assert!(error.contains(reason) && error.contains("max_megapixels"), "{error}");
+        assert_eq!(within(&path, 2).unwrap().dimensions(), (1500, 1000));
+    }
+    // What the default refuses, a higher limit looks into: these bytes end behind the header.
+    let path = folder.path().join("huge.png");
+    std::fs::write(&path, huge_png(20_000, 10_000)).unwrap();
+    assert!(decode_file(&path).unwrap_err().to_string().contains("expected at most 120 megapixels"));
+    assert!(within(&path, 200).unwrap_err().to_string().contains("cut-off PNG"));
 }
 
 #[test]

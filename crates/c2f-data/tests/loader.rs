@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use c2f_data::{
-    Batch, ColorJitter, DiskCache, Error, EvalTransform, Fit, Loader, LoaderConfig, Policy, Sample, Source, Spec,
-    TrainTransform, Transform, open,
+    Batch, ColorJitter, DiskCache, Error, EvalTransform, Fit, Limits, Loader, LoaderConfig, Policy, Sample, Source,
+    Spec, TrainTransform, Transform, open,
 };
 use image::{Rgb, RgbImage};
 
@@ -244,6 +244,22 @@ fn unreadable_pictures_are_named_and_skipped_up_to_the_limit() {
     assert!(message.contains("01.png") && message.contains("07.png"), "{message}");
     assert!(epoch.next().is_none());
     assert!(loader(0.0).epoch(0, 0).next().unwrap().is_err());
+}
+
+#[test]
+fn pictures_larger_than_the_limit_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    RgbImage::new(1100, 1000).save(folder.path().join("a.png")).unwrap();
+    let sample = Sample::new("a.png", 0, Source::File { root: folder.path().into() });
+    let samples: Arc<[Sample]> = Arc::new([sample]);
+    for (max_megapixels, unreadable) in [(1, 1), (2, 0)] {
+        let limits = Limits { max_megapixels };
+        let config = LoaderConfig { limits, max_unreadable: 1.0, shuffle: false, ..config(1) };
+        let loader = Loader::new(Arc::clone(&samples), train(), config);
+        assert_eq!(batches(&loader, 0, 0)[0].unreadable.len(), unreadable);
+        let disk = DiskCache::open(&folder.path().join("cache"), 1 << 30, &samples).unwrap();
+        assert_eq!(batches(&loader.with_disk_cache(disk), 0, 0)[0].unreadable.len(), unreadable);
+    }
 }
 
 #[test]

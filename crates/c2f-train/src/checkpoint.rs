@@ -25,7 +25,7 @@ const EMA: &str = "ema.";
 const PICTURES: &str = "trained_on.pictures";
 const EARLIER: &str = "trained_on.earlier";
 /// The longest header that the format allows, in bytes.
-const MAX_HEADER: u64 = 100_000_000;
+pub(crate) const MAX_HEADER: usize = 100_000_000;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub fn is_checkpoint(path: &Path) -> bool {
         let mut head = vec![0; 8];
         file.read_exact(&mut head).ok()?;
         let length = u64::from_le_bytes(head.as_slice().try_into().ok()?);
-        file.take(length.min(MAX_HEADER)).read_to_end(&mut head).ok()?;
+        file.take(length.min(MAX_HEADER as u64)).read_to_end(&mut head).ok()?;
         serde_json::from_slice::<Header>(&head[8..]).ok()?.metadata
     };
     header().is_some_and(|metadata| metadata.get("format").map(String::as_str) == Some(FORMAT))

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use c2f_backbone::{Backbone, Extent};
-use c2f_data::{EvalTransform, Transform, Views};
+use c2f_data::{EvalTransform, Limits, Transform, Views};
 use c2f_ops::nn::{Params, Pass};
 use c2f_ops::{Format, global_avg_pool};
 use candle_core::{DType, Device, Tensor};
 
-use crate::engine::{TestViews, stack};
+use crate::engine::{TestViews, mean_over_views, stack, view_by_view};
 use crate::{Error, Network, Result, load_network};
 
 /// What an embedding is made of.
@@ -90,6 +90,14 @@ impl Embedder {
         Ok(Self { source: Source::Backbone(backbone), transforms: views.transforms(&centre), device: device.clone() })
     }
 
+    /// How large a picture may be: what the recipe of a checkpoint says.
+    pub fn limits(&self) -> Limits {
+        match &self.source {
+            Source::Network(network, _) => network.recipe.loader.limits(),
+            Source::Backbone(_) => Limits::default(),
+        }
+    }
+
     /// How a picture becomes each of the views that [`Self::embed`] takes of it.
     pub fn transforms(&self) -> &[Transform] {
         &self.transforms
@@ -100,17 +108,11 @@ impl Embedder {
     /// # Errors
     /// If candle fails, such as for lack of memory.
     pub fn embed(&self, pictures: &[Vec<Views>]) -> Result<Tensor> {
-        // The first view of each picture, then the second of each.
-        let of_each = self.transforms.len();
-        let views = (0..of_each).flat_map(|view| pictures.iter().map(move |views| views[view].coarse.as_slice()));
-        let views: Vec<&[f32]> = views.collect();
-        let images = stack(views.into_iter(), self.transforms[0].size(), &self.device)?;
+        let views = view_by_view(&pictures.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let images = stack(views.iter().map(|view| view.coarse.as_slice()), self.transforms[0].size(), &self.device)?;
         let (values, of_parts) = self.forward(&images)?;
-        if of_each == 1 {
-            return Ok(values);
-        }
-        let mean = values.reshape((of_each, pictures.len(), ()))?.mean(0)?;
-        if !of_parts {
+        let mean = mean_over_views(&values, pictures.len())?;
+        if !of_parts || self.transforms.len() == 1 {
             return Ok(mean);
         }
         // Only of parts that are all zero is it zero.

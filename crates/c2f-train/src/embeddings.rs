@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use serde_json::json;
 
+use crate::atomic::parent;
+use crate::checkpoint::MAX_HEADER;
 use crate::output::{Mark, Output};
 use crate::{Error, Result};
 
 /// How every file of ours begins, after the header's length.
 const MARK: Mark = r#"{"__metadata__":{"images":"#;
-/// The longest header that safetensors allows, in bytes.
-const MAX_HEADER: usize = 100_000_000;
 
 /// A safetensors file that gets `embeddings` (N, D), f32, and in its metadata `images`, a JSON list of N names, and `labels`, a
 /// JSON list of N names of classes or null, if one is known.
@@ -37,8 +37,7 @@ impl Embeddings {
     pub fn create(path: &Path) -> Result<Self> {
         let output = Output::create(path, MARK)?;
         let is_stream = std::fs::metadata(path).is_ok_and(|there| !there.is_file());
-        let beside = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let folder = if is_stream { std::env::temp_dir() } else { beside.to_owned() };
+        let folder = if is_stream { std::env::temp_dir() } else { parent(path).to_owned() };
         let values = tempfile::tempfile_in(&folder).map_err(|source| Error::io(&folder, source))?;
         let values = BufWriter::new(values);
         Ok(Self { output, path: path.to_owned(), values, images: Vec::new(), labels: Vec::new(), width: 0 })

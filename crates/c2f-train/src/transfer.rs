@@ -1,9 +1,6 @@
 //! Going on from a network of one's own: what another checkpoint has that fits.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use candle_core::Tensor;
 
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Network, Result};
@@ -62,14 +59,11 @@ pub fn transfer(network: &mut Network, path: &Path) -> Result<Transfer> {
     }
     network.trained_on.extend(&checkpoint.trained_on);
     let same_classes = checkpoint.classes == network.classes;
-    let fits = |name: &str, shape: &[usize], weights: &mut BTreeMap<String, Tensor>| {
-        let of_classes = OF_CLASSES.iter().any(|prefix| name.starts_with(prefix));
-        let is_same = weights.get(name).is_some_and(|tensor| tensor.dims() == shape);
-        if is_same && (same_classes || !of_classes) { weights.remove(name) } else { None }
-    };
+    let fits = |name: &str| same_classes || !OF_CLASSES.iter().any(|prefix| name.starts_with(prefix));
     let (mut taken, mut new) = (0, Vec::new());
     for entry in network.params.entries() {
-        match fits(&entry.name, entry.var.dims(), &mut weights) {
+        let tensor = weights.remove(&entry.name);
+        match tensor.filter(|tensor| tensor.dims() == entry.var.dims() && fits(&entry.name)) {
             Some(tensor) => {
                 entry.var.set(&tensor.to_device(network.params.device())?)?;
                 taken += 1;
@@ -77,8 +71,7 @@ pub fn transfer(network: &mut Network, path: &Path) -> Result<Transfer> {
             None => new.push(entry.name),
         }
     }
-    // What is new in this network isn't unused as well.
-    let unused = weights.into_keys().filter(|name| !new.contains(name)).collect();
+    let unused = weights.into_keys().collect();
     let classes = (!same_classes).then_some((checkpoint.classes.len(), network.classes.len()));
     Ok(Transfer { taken, new, unused, classes })
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{self, Stamp};
 use super::room::{Counted, Room};
-use crate::{Error, Result, Sample, Source, decode};
+use crate::{Error, Limits, Result, Sample, Source, decode_within};
 
 const SUFFIX: &str = ".rgb";
 const TEMPORARY: &str = ".tmp";
@@ -52,16 +52,16 @@ impl DiskCache {
     }
 
     /// The pixels of a sample.
-    pub(super) fn decode(&self, sample: &Sample) -> Result<RgbImage> {
+    pub(super) fn decode(&self, sample: &Sample, limits: Limits) -> Result<RgbImage> {
         let key = Key::of(sample);
         // The stamp is older than the pixels: a change in between makes the entry invalid, not wrong.
         let stamp = key.as_ref().and_then(|key| Stamp::of(&key.file));
-        let (Some(key), Some(stamp)) = (key, stamp) else { return decode(sample) };
+        let (Some(key), Some(stamp)) = (key, stamp) else { return decode_within(sample, limits) };
         let path = key.path(&self.folder);
         if let Some(picture) = entry::read(&path, stamp) {
             return Ok(picture);
         }
-        let picture = decode(sample)?;
+        let picture = decode_within(sample, limits)?;
         if stamp.is_settled()
             && let Err(error) = self.keep(&path, stamp, &picture)
             && !self.has_warned.swap(true, Ordering::Relaxed)
@@ -221,7 +221,7 @@ mod tests {
 
     fn assert_all_right(cache: &DiskCache, samples: &[Sample]) {
         for (shade, sample) in (0..).zip(samples) {
-            assert_eq!(cache.decode(sample).unwrap(), picture(shade));
+            assert_eq!(cache.decode(sample, Limits::default()).unwrap(), picture(shade));
         }
     }
 
@@ -237,20 +237,20 @@ mod tests {
         let key = Key::of(&samples[1]).unwrap();
         fs::remove_file(key.path(kept.path())).unwrap();
         assert!(write_entry(&key.path(kept.path()), Stamp::of(&path).unwrap(), &picture(99)).unwrap());
-        assert_eq!(open().decode(&samples[1]).unwrap(), picture(99));
+        assert_eq!(open().decode(&samples[1], Limits::default()).unwrap(), picture(99));
         // The same size, but another time.
         save(&path, 7);
         let cache = open();
-        assert_eq!(cache.decode(&samples[1]).unwrap(), picture(7));
-        assert_eq!(cache.decode(&samples[1]).unwrap(), picture(7));
+        assert_eq!(cache.decode(&samples[1], Limits::default()).unwrap(), picture(7));
+        assert_eq!(cache.decode(&samples[1], Limits::default()).unwrap(), picture(7));
         assert_eq!(entries(kept.path()).len(), 3);
         // Just written, it could change again without another stamp.
         picture(8).save(&path).unwrap();
-        assert_eq!(cache.decode(&samples[1]).unwrap(), picture(8));
+        assert_eq!(cache.decode(&samples[1], Limits::default()).unwrap(), picture(8));
         picture(9).save(&path).unwrap();
-        assert_eq!(cache.decode(&samples[1]).unwrap(), picture(9));
+        assert_eq!(cache.decode(&samples[1], Limits::default()).unwrap(), picture(9));
         fs::remove_file(&path).unwrap();
-        assert!(cache.decode(&samples[1]).is_err());
+        assert!(cache.decode(&samples[1], Limits::default()).is_err());
     }
 
     #[test]

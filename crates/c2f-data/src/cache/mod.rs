@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::{Result, Sample, decode};
+use crate::{Limits, Result, Sample, decode_within};
 
 /// Keeps the first pictures that fit, for good: an epoch sees every picture once, so whatever would be thrown out for another
 /// is as likely to be wanted next.
@@ -21,6 +21,7 @@ pub(crate) struct Cache {
     limit: usize,
     kept: Mutex<Kept>,
     disk: Option<DiskCache>,
+    pictures: Limits,
 }
 
 #[derive(Debug, Default)]
@@ -30,8 +31,8 @@ struct Kept {
 }
 
 impl Cache {
-    pub(crate) fn new(limit: usize, disk: Option<DiskCache>) -> Self {
-        Self { limit, disk, ..Self::default() }
+    pub(crate) fn new(limit: usize, disk: Option<DiskCache>, pictures: Limits) -> Self {
+        Self { limit, disk, pictures, ..Self::default() }
     }
 
     /// The pixels of sample number `id`.
@@ -54,8 +55,8 @@ impl Cache {
 
     fn read(&self, sample: &Sample) -> Result<RgbImage> {
         match &self.disk {
-            Some(disk) => disk.decode(sample),
-            None => decode(sample),
+            Some(disk) => disk.decode(sample, self.pictures),
+            None => decode_within(sample, self.pictures),
         }
     }
 
@@ -80,7 +81,7 @@ mod tests {
         };
         let samples: Vec<Sample> = (0..4).map(sample).collect();
         // Room for two pictures of 300 bytes.
-        let cache = Cache::new(899, None);
+        let cache = Cache::new(899, None, Limits::default());
         let first: Vec<_> = samples.iter().enumerate().map(|(i, s)| cache.decode(i, s).unwrap()).collect();
         assert_eq!(cache.kept().bytes, 600);
         for (i, sample) in samples.iter().enumerate() {

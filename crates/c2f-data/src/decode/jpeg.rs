@@ -8,7 +8,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::jpeg_segments::{Layout, walk};
-use super::limits::check_size;
+use super::limits::Limits;
 
 type Result<T> = std::result::Result<T, String>;
 type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
@@ -18,15 +18,15 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 }
 
 /// Width and height as the file holds them, and how the picture is turned upright.
-pub(super) fn header(bytes: &[u8]) -> Result<((u32, u32), Orientation)> {
+pub(super) fn header(bytes: &[u8], limits: Limits) -> Result<((u32, u32), Orientation)> {
     let (_, bytes) = readable(bytes)?;
-    let (decoder, size) = open(bytes)?;
+    let (decoder, size) = open(bytes, limits)?;
     Ok((size, orientation(&decoder)))
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, ImageFormat, Orientation)> {
+pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<(DynamicImage, ImageFormat, Orientation)> {
     let (layout, bytes) = readable(bytes)?;
-    let (mut decoder, size) = open(bytes)?;
+    let (mut decoder, size) = open(bytes, limits)?;
     let orientation = orientation(&decoder);
     // zune-jpeg takes the scans of single channels for those of all channels, unless they are progressive.
     let is_apart = layout.frame < 2 && layout.scan_components < layout.components;
@@ -52,7 +52,7 @@ fn readable(bytes: &[u8]) -> Result<(Layout, &[u8])> {
 
 /// zune-jpeg in its strict mode: its lax mode, which `image` uses, fills the rest of a cut-off picture with grey. With
 /// its width and height.
-fn open(bytes: &[u8]) -> Result<(JpegDecoder<'_>, (u32, u32))> {
+fn open(bytes: &[u8], limits: Limits) -> Result<(JpegDecoder<'_>, (u32, u32))> {
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::from(u16::MAX))
@@ -61,7 +61,7 @@ fn open(bytes: &[u8]) -> Result<(JpegDecoder<'_>, (u32, u32))> {
     decoder.decode_headers().map_err(|e| damaged(&e))?;
     let (width, height) = decoder.dimensions().ok_or("is a damaged JPEG: it has no dimensions")?;
     let (width, height) = (width as u32, height as u32);
-    check_size(width, height)?;
+    limits.check_size(width, height)?;
     Ok((decoder, (width, height)))
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, ImageDecoder, ImageFormat, RgbImage};
 
-use limits::MAX_BYTES;
+pub use limits::Limits;
 pub(crate) use other::format_name;
 
 use crate::guard::guarded;
@@ -35,24 +35,32 @@ pub(crate) struct Decoded {
 /// # Errors
 /// As [`decode_file`].
 pub fn decode(sample: &Sample) -> Result<RgbImage> {
+    decode_within(sample, Limits::default())
+}
+
+/// As [`decode`], with limits of the caller's.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(sample: &Sample, limits: Limits) -> Result<RgbImage> {
     if let Source::Synthetic { scene, size } = &sample.source {
         return Ok(scene.draw(*size).image);
     }
-    Ok(decode_encoded(sample, &encoded(sample)?)?.image)
+    Ok(decode_encoded(sample, &encoded(sample, limits)?, limits)?.image)
 }
 
 /// The bytes of a sample as they are stored; of a drawing there are none.
-pub(crate) fn encoded(sample: &Sample) -> Result<Vec<u8>> {
+pub(crate) fn encoded(sample: &Sample, limits: Limits) -> Result<Vec<u8>> {
     match &sample.source {
-        Source::File { root } => read(&root.join(&*sample.file)),
+        Source::File { root } => read(&root.join(&*sample.file), limits),
         Source::Parquet { file, row } => file.picture(*row),
         Source::Synthetic { .. } => Ok(Vec::new()),
     }
 }
 
 /// What the bytes of a sample are a picture of.
-pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8]) -> Result<Decoded> {
-    decode_bytes(bytes).map_err(|message| picture_error(sample, message))
+pub(crate) fn decode_encoded(sample: &Sample, bytes: &[u8], limits: Limits) -> Result<Decoded> {
+    decode_bytes(bytes, limits).map_err(|message| picture_error(sample, message))
 }
 
 fn picture_error(sample: &Sample, message: String) -> Error {
@@ -76,11 +84,11 @@ pub(crate) struct Header {
 }
 
 /// The header of a sample. No pixel is decoded.
-pub(crate) fn header(sample: &Sample) -> Result<Header> {
+pub(crate) fn header(sample: &Sample, limits: Limits) -> Result<Header> {
     if let Source::Synthetic { size, .. } = sample.source {
         return Ok(Header { width: size, height: size, orientation: Orientation::NoTransforms });
     }
-    header_of_bytes(&encoded(sample)?).map_err(|message| picture_error(sample, message))
+    header_of_bytes(&encoded(sample, limits)?, limits).map_err(|message| picture_error(sample, message))
 }
 
 /// Reads a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF, told apart by their content and not by their names.
@@ -89,14 +97,22 @@ pub(crate) fn header(sample: &Sample) -> Result<Header> {
 /// to 1) become 8-bit RGB; what is transparent is laid on white.
 ///
 /// # Errors
-/// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than 120 megapixels, or
-/// takes more than 512 MiB as a file or to decode. The error names the file and says which.
+/// If the file can't be read, is empty, is no such picture, is damaged or cut off, or is larger than the default of
+/// [`Limits`]. The error names the file and says which.
 pub fn decode_file(path: &Path) -> Result<RgbImage> {
-    let decoded = decode_bytes(&read(path)?);
+    decode_file_within(path, Limits::default())
+}
+
+/// As [`decode_file`], with limits of the caller's.
+///
+/// # Errors
+/// As [`decode_file`].
+pub fn decode_file_within(path: &Path, limits: Limits) -> Result<RgbImage> {
+    let decoded = decode_bytes(&read(path, limits)?, limits);
     Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn read(path: &Path, limits: Limits) -> Result<Vec<u8>> {
     let error = |message: &str| Error::Picture { path: path.to_owned(), message: message.to_owned() };
     let metadata = std::fs::metadata(path).map_err(|e| Error::read(path, e))?;
     // Reading a pipe would wait for ever.
@@ -105,26 +121,28 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|e| Error::read(path, e))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
+    file.take(limits.max_bytes() + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
     match bytes.len() as u64 {
         0 => Err(error("is empty")),
-        n if n > MAX_BYTES => Err(error("is larger than 512 MiB")),
+        n if n > limits.max_bytes() => {
+            Err(error(&format!("is larger than {} MiB (max_megapixels)", limits.max_bytes() >> 20)))
+        }
         _ => Ok(bytes),
     }
 }
 
-fn decode_bytes(bytes: &[u8]) -> std::result::Result<Decoded, String> {
-    guarded(|| upright(bytes))
+fn decode_bytes(bytes: &[u8], limits: Limits) -> std::result::Result<Decoded, String> {
+    guarded(|| upright(bytes, limits))
 }
 
 /// The picture as it is to be seen, on white.
-fn upright(bytes: &[u8]) -> std::result::Result<Decoded, String> {
+fn upright(bytes: &[u8], limits: Limits) -> std::result::Result<Decoded, String> {
     let (picture, format, orientation) = if jpeg::is_jpeg(bytes) {
-        jpeg::decode(bytes)?
+        jpeg::decode(bytes, limits)?
     } else if tiff::is_tiff(bytes) {
-        tiff::decode(bytes)?
+        tiff::decode(bytes, limits)?
     } else {
-        other::decode(bytes)?
+        other::decode(bytes, limits)?
     };
     let picture = match picture {
         DynamicImage::ImageRgb8(rgb) => rgb,
@@ -137,17 +155,17 @@ fn upright(bytes: &[u8]) -> std::result::Result<Decoded, String> {
     Ok(Decoded { image: picture.into_rgb8(), format, orientation })
 }
 
-fn header_of_bytes(bytes: &[u8]) -> std::result::Result<Header, String> {
-    guarded(|| read_header(bytes))
+fn header_of_bytes(bytes: &[u8], limits: Limits) -> std::result::Result<Header, String> {
+    guarded(|| read_header(bytes, limits))
 }
 
-fn read_header(bytes: &[u8]) -> std::result::Result<Header, String> {
+fn read_header(bytes: &[u8], limits: Limits) -> std::result::Result<Header, String> {
     let ((width, height), orientation) = if jpeg::is_jpeg(bytes) {
-        jpeg::header(bytes)?
+        jpeg::header(bytes, limits)?
     } else if tiff::is_tiff(bytes) {
-        tiff::header(bytes)?
+        tiff::header(bytes, limits)?
     } else {
-        let (mut decoder, ..) = other::open(bytes)?;
+        let (mut decoder, ..) = other::open(bytes, limits)?;
         (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
     };
     Ok(Header { width, height, orientation })

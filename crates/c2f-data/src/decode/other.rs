@@ -3,13 +3,16 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::limits::{MAX_BYTES, check_bytes, check_size, too_large};
+use super::limits::{Limits, too_large};
 use super::unread;
 
 /// A picture that is neither JPEG nor TIFF, its format, and what that is called.
-pub(super) fn open(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat, &'static str), String> {
+pub(super) fn open(
+    bytes: &[u8],
+    limits: Limits,
+) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat, &'static str), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let known = reader.format().and_then(|format| Some((format, format_name(format)?)));
     let (format, name) = known.ok_or_else(|| match unread::kind(bytes) {
@@ -19,13 +22,13 @@ pub(super) fn open(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_,
     if format == ImageFormat::WebP {
         check_webp(bytes)?;
     }
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
+    let mut of_image = image::Limits::default();
+    of_image.max_alloc = Some(limits.max_bytes());
+    reader.limits(of_image);
     let decoder = reader.into_decoder().map_err(|e| damaged(name, &e))?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height)?;
-    check_bytes(name, decoder.total_bytes() + scratch(format, bytes) * u64::from(width) * u64::from(height))?;
+    limits.check_size(width, height)?;
+    limits.check_bytes(name, decoder.total_bytes() + scratch(format, bytes) * u64::from(width) * u64::from(height))?;
     Ok((decoder, format, name))
 }
 
@@ -58,8 +61,11 @@ fn check_webp(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn decode(bytes: &[u8]) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
-    let (mut decoder, format, name) = open(bytes)?;
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: Limits,
+) -> std::result::Result<(DynamicImage, ImageFormat, Orientation), String> {
+    let (mut decoder, format, name) = open(bytes, limits)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((DynamicImage::from_decoder(decoder).map_err(|e| damaged(name, &e))?, format, orientation))
 }

@@ -6,13 +6,13 @@ use std::io::Cursor;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::{CompressionMethod, ExtraSamples, Tag};
 use tiff::{ColorType, TiffError};
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::limits::{MAX_BYTES, check_bytes, check_size, too_large};
+use super::limits::{Limits, too_large};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -22,6 +22,7 @@ const WHITE: u8 = 255;
 
 /// A file whose header is read.
 struct Tiff<'a> {
+    limits: Limits,
     decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
     size: (u32, u32),
     orientation: Orientation,
@@ -45,32 +46,32 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 }
 
 /// Width and height as the file holds them, and how the picture is turned upright.
-pub(super) fn header(bytes: &[u8]) -> Result<((u32, u32), Orientation)> {
-    let tiff = open(bytes)?;
+pub(super) fn header(bytes: &[u8], limits: Limits) -> Result<((u32, u32), Orientation)> {
+    let tiff = open(bytes, limits)?;
     Ok((tiff.size, tiff.orientation))
 }
 
 /// The first picture of the file, on white.
-pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, ImageFormat, Orientation)> {
-    let mut tiff = open(bytes)?;
+pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<(DynamicImage, ImageFormat, Orientation)> {
+    let mut tiff = open(bytes, limits)?;
     let picture = pixels(&mut tiff)?;
     Ok((DynamicImage::ImageRgb8(picture), ImageFormat::Tiff, tiff.orientation))
 }
 
-fn open(bytes: &[u8]) -> Result<Tiff<'_>> {
+fn open(bytes: &[u8], limits: Limits) -> Result<Tiff<'_>> {
     let grey = without_palette(bytes);
     let indexed = grey.is_some();
     let bytes = grey.map_or(Cow::Borrowed(bytes), Cow::Owned);
-    let mut limits = Limits::default();
-    limits.decoding_buffer_size = MAX_BYTES as usize;
-    limits.intermediate_buffer_size = MAX_BYTES as usize;
-    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(|e| error(&e))?.with_limits(limits);
+    let mut of_crate = tiff::decoder::Limits::default();
+    of_crate.decoding_buffer_size = limits.max_bytes() as usize;
+    of_crate.intermediate_buffer_size = limits.max_bytes() as usize;
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(|e| error(&e))?.with_limits(of_crate);
     let size = decoder.dimensions().map_err(|e| error(&e))?;
-    check_size(size.0, size.1)?;
+    limits.check_size(size.0, size.1)?;
     let palette = if indexed { Some(palette(&mut decoder)?) } else { None };
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
     let orientation = orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms);
-    Ok(Tiff { decoder, size, orientation, palette })
+    Ok(Tiff { limits, decoder, size, orientation, palette })
 }
 
 /// A copy that says "grey" where the file says "palette", as the crate reads the samples of the one alone.
@@ -114,7 +115,7 @@ fn pixels(tiff: &mut Tiff<'_>) -> Result<RgbImage> {
     let decoder = &mut tiff.decoder;
     let colours = decoder.colortype().map_err(|e| error(&e))?;
     let alpha = alpha(decoder, colours, tiff.palette.is_some())?;
-    check_memory(decoder, colours, tiff.size)?;
+    check_memory(decoder, colours, tiff.size, tiff.limits)?;
     let mut decoded = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut decoded).map_err(|e| error(&e))?;
 
@@ -176,15 +177,20 @@ fn alpha(decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>, colours: ColorType, index
 }
 
 /// Checks what is allocated for the picture, and for each of its strips or tiles.
-fn check_memory(decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>, colours: ColorType, size: (u32, u32)) -> Result<()> {
+fn check_memory(
+    decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>,
+    colours: ColorType,
+    size: (u32, u32),
+    limits: Limits,
+) -> Result<()> {
     let layout = decoder.image_buffer_layout().map_err(|e| error(&e))?;
     // A byte for every sample is made of wider ones.
     let wider = if colours.bit_depth() == 8 { 0 } else { u64::from(colours.num_samples()) };
     let narrow = u64::from(size.0) * u64::from(size.1) * wider;
-    check_bytes("TIFF", (layout.complete_len as u64).saturating_add(narrow))?;
+    limits.check_bytes("TIFF", (layout.complete_len as u64).saturating_add(narrow))?;
     let samples = decoder.find_tag_unsigned::<u16>(Tag::SamplesPerPixel).map_err(|e| error(&e))?.unwrap_or(1);
     let (width, height) = decoder.chunk_dimensions();
-    check_bytes("TIFF", u64::from(width) * u64::from(samples) * u64::from(colours.bit_depth()) / 8)?;
+    limits.check_bytes("TIFF", u64::from(width) * u64::from(samples) * u64::from(colours.bit_depth()) / 8)?;
     let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression).map_err(|e| error(&e))?;
     if compression == Some(CompressionMethod::ModernJPEG.to_u16()) {
         check_jpegs(decoder, (width.min(size.0), height.min(size.1)))?;

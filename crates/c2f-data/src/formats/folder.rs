@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::ALL;
 use super::files::{Ending, Entry, ending, entries, require_folder};
 use super::split::split_name;
 use super::unicode::same_name;
@@ -29,7 +28,7 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
         }
         let classes: Vec<String> = pictures.keys().cloned().collect();
         let samples = label(root, &classes, pictures);
-        let splits = BTreeMap::from([(ALL.to_owned(), samples)]);
+        let splits = BTreeMap::from([(Dataset::ALL.to_owned(), samples)]);
         return Ok(Dataset { skipped, ..super::dataset(Kind::Folder, root, classes, splits) });
     }
     let mut folders: BTreeMap<&str, Entry> = BTreeMap::new();
@@ -175,7 +174,8 @@ fn read_classes(
 fn holds_runs(folder: &Path) -> bool {
     let is_run = |folder: &Path| folder.join("config.toml").is_file() || folder.join(".lock").is_file();
     let inside = || entries(folder, &mut Skipped::default()).unwrap_or_default();
-    is_run(folder) || (!inside().is_empty() && inside().iter().all(|entry| is_run(&entry.path)))
+    let are_runs = |inside: Vec<Entry>| !inside.is_empty() && inside.iter().all(|entry| is_run(&entry.path));
+    is_run(folder) || are_runs(inside())
 }
 
 fn require_classes(folder: &Path, classes: &Classes, loose: &[PathBuf]) -> Result<()> {

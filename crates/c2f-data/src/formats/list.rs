@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::ALL;
 use super::classes::{labels, sorted};
 use super::csv::{Separator, fields};
 use super::files::read_text;
@@ -86,7 +85,8 @@ pub(crate) fn open(list: &Path, listed: Listed, is_dealt_anew: bool) -> Result<D
         })?;
         splits.entry(split).or_default().push(sample);
     }
-    let splits = splits.into_iter().map(|(split, samples)| (split.unwrap_or(ALL).to_owned(), samples)).collect();
+    let splits =
+        splits.into_iter().map(|(split, samples)| (split.unwrap_or(Dataset::ALL).to_owned(), samples)).collect();
     Ok(super::dataset(Kind::List, list, classes, splits))
 }
 

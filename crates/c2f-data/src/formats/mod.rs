@@ -33,9 +33,6 @@ use std::path::Path;
 
 use crate::{Dataset, Kind, Sample, Skipped};
 
-/// The split of a data set that has none of its own.
-pub(crate) const ALL: &str = "all";
-
 /// A data set without hierarchy and parts. It is named by its kind and the last part of its path.
 fn dataset(kind: Kind, path: &Path, classes: Vec<String>, splits: BTreeMap<String, Vec<Sample>>) -> Dataset {
     let name = match path.file_name() {

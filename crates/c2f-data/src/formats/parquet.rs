@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ALL;
 use super::classes::{labels, sorted};
 use super::files::{Entry, entries, require_folder};
 use super::split::split_name;
@@ -63,7 +62,7 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
         }
         let file = ParquetFile::open(&path)?;
         let labels = file.labels()?;
-        shards.push(Shard { split: split.unwrap_or(ALL), file: Arc::new(file), name, labels });
+        shards.push(Shard { split: split.unwrap_or(Dataset::ALL), file: Arc::new(file), name, labels });
     }
     let named = shards.iter().find_map(|shard| match &shard.labels {
         Labels::Numbers(_, names) => names.clone(),
@@ -90,7 +89,7 @@ pub(crate) fn open(root: &Path) -> Result<Dataset> {
     if splits.len() == 1
         && let Some(samples) = splits.remove("train")
     {
-        splits.insert(ALL.to_owned(), samples);
+        splits.insert(Dataset::ALL.to_owned(), samples);
     }
     Ok(Dataset { skipped, ..super::dataset(Kind::Parquet, root, classes, splits) })
 }

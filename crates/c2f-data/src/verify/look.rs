@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
 
-use crate::decode::{decode_encoded, encoded};
+use crate::decode::{Limits, decode_encoded, encoded};
 use crate::{Error, Result, Sample, Source, decode};
 
 /// The first half of a SHA-256.
@@ -53,8 +53,9 @@ fn try_look(sample: &Sample) -> Result<Look> {
         let (stored, is_grey) = (image.dimensions(), is_grey(&image));
         return Ok(Look { file: pixels, pixels, stored, is_turned: false, is_grey, format: None });
     }
-    let bytes = encoded(sample)?;
-    let decoded = decode_encoded(sample, &bytes)?;
+    let limits = Limits::default();
+    let bytes = encoded(sample, limits)?;
+    let decoded = decode_encoded(sample, &bytes, limits)?;
     let (width, height) = decoded.image.dimensions();
     Ok(Look {
         file: hash(&[&bytes]),

@@ -60,11 +60,11 @@ impl Format {
         }
     }
 
-    fn before(self) -> &'static str {
+    fn before(self) -> String {
         match self {
-            Self::Json => "[",
-            Self::Csv => concat!("image,label,rank,class,index,probability,error", "\n"),
-            Self::Table | Self::Jsonl => "",
+            Self::Json => "[".to_owned(),
+            Self::Csv => format!("{CSV_HEADER}\n"),
+            Self::Table | Self::Jsonl => String::new(),
         }
     }
 
@@ -140,7 +140,7 @@ impl Answers {
             Some(file) => To::File(Output::create(file, format.mark())?),
             None => To::Stdout,
         };
-        Ok(Self { format, to, text: format.before().to_owned(), is_empty: true })
+        Ok(Self { format, to, text: format.before(), is_empty: true })
     }
 
     /// Fails if the file would be put in the place of `input`.

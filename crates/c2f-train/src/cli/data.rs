@@ -52,7 +52,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Inspect { spec, json } => inspect(spec, *json),
         Command::Verify { spec, json } => verify::run(spec, *json),
         Command::Sheet(args) => sheet::run(args),
-        Command::Fetch { kind, to } => fetch(kind, &download::expand_home(to)),
+        Command::Fetch { kind, to } => fetch(kind, &c2f_data::expand_home(to)),
     }
 }
 

@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     ahead(
         &inputs,
         batch,
-        |input| input.views(embedder.transforms()),
+        |input| input.views(embedder.transforms(), embedder.limits()),
         |batch, views| {
             let (mut pictures, mut seen) = (Vec::new(), Vec::new());
             for (input, views) in batch.iter().zip(views) {

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::Spec;
-use c2f_train::engine::{Selection, TestViews, select};
+use c2f_train::engine::{Selection, select};
 use c2f_train::measures::{Measures, measure};
 use c2f_train::{Error, Evaluation};
 use serde::Serialize;
 
+use super::views::ViewOptions;
 use super::{device, measures, percent, print, print_json};
 use crate::progress;
 
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)
@@ -25,12 +25,8 @@ pub struct Args {
     /// Which of its splits, or `all` [default: test; all of a data set without splits, if it isn't the one trained on]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Average the predictions of the crops in the centre and in the four corners
-    #[arg(long)]
-    five_crop: bool,
-    /// Average the predictions of each crop and its mirror image
-    #[arg(long)]
-    flip: bool,
+    #[command(flatten)]
+    views: ViewOptions,
     /// Also calibration, each class, the most confused pairs, each picture, and whether the network looks at the object
     #[arg(long)]
     full: bool,
@@ -77,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
             samples.len()
         );
     }
-    let views = TestViews { five_crop: args.five_crop, flip: args.flip };
+    let views = args.views.views();
     let bar = progress::bar(&split, samples.len());
     let mut show = |done: usize, _: usize| bar.set_position(done as u64);
     let (evaluation, full) = if args.full {

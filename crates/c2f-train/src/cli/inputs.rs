@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use c2f_data::{Kind, Sample, Skipped, Source, Spec, Transform, Views};
+use c2f_data::{Dataset, Kind, Limits, Sample, Skipped, Source, Spec, Transform, Views};
 use c2f_train::Error;
 use c2f_train::engine::TestViews;
 use image::RgbImage;
 
 use super::usage;
+use super::views::ViewOptions;
 
 /// The most that a list of names may take, in bytes.
 const MAX_LIST: u64 = 256 << 20;
@@ -29,12 +30,8 @@ pub struct Inputs {
     /// Of data sets this split alone [default: all]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Average over the crops in the centre and in the four corners
-    #[arg(long)]
-    five_crop: bool,
-    /// Average over each crop and its mirror image
-    #[arg(long)]
-    flip: bool,
+    #[command(flatten)]
+    views: ViewOptions,
 }
 
 /// One picture.
@@ -67,11 +64,11 @@ impl Input {
         }
     }
 
-    /// Reads the picture and makes its views; it isn't kept.
-    pub fn views(&self, transforms: &[Transform]) -> c2f_data::Result<Vec<Views>> {
+    /// Reads the picture, if it is within `limits`, and makes its views; it isn't kept.
+    pub fn views(&self, transforms: &[Transform], limits: Limits) -> c2f_data::Result<Vec<Views>> {
         let picture: RgbImage = match &self.place {
-            Place::File(path) => c2f_data::decode_file(path)?,
-            Place::Sample(sample) => c2f_data::decode(sample)?,
+            Place::File(path) => c2f_data::decode_file_within(path, limits)?,
+            Place::Sample(sample) => c2f_data::decode_within(sample, limits)?,
         };
         Ok(transforms.iter().map(|transform| transform.apply(&picture, 0, 0, 0)).collect())
     }
@@ -80,7 +77,7 @@ impl Input {
 impl Inputs {
     /// The views of each picture.
     pub fn views(&self) -> TestViews {
-        TestViews { five_crop: self.five_crop, flip: self.flip }
+        self.views.views()
     }
 
     /// All pictures, in the order in which they were given; at least one. What is passed over is said in one line.
@@ -136,9 +133,9 @@ impl Found<'_> {
     fn add_dataset(&mut self, spec: &Spec) -> Result<()> {
         let mut dataset = c2f_data::open_whole(spec).map_err(Error::from)?;
         let samples = match self.split {
-            None | Some("all") => dataset.all(),
+            None | Some(Dataset::ALL) => dataset.all(),
             Some(split) => {
-                if dataset.splits.contains_key("all") {
+                if dataset.splits.contains_key(Dataset::ALL) {
                     dataset = c2f_data::open(spec).map_err(Error::from)?;
                 }
                 dataset.split(split).map_err(Error::from)?.to_vec()

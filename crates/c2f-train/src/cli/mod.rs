@@ -11,6 +11,7 @@ mod predict;
 mod results;
 mod signals;
 mod train;
+mod views;
 mod weights;
 mod weights_file;
 

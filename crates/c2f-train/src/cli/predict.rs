@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use c2f_train::overlay::{self, Explanation, Picture};
-use c2f_train::{ahead, output};
+use c2f_train::overlay::{self, Guess, Picture};
+use c2f_train::{Network, ahead, output};
 
 use super::answers::{Answer, Answers, Format, Outcome, Prediction};
 use super::device;
@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     for file in inputs.iter().filter_map(Input::file) {
         answers.refuse_input(&file)?;
     }
+    let limits = network.recipe.loader.limits();
     let transforms = network.test_transforms(args.inputs.views());
     let mut unreadable = Unreadable::default();
     let bar = progress::bar("predict", inputs.len());
@@ -66,19 +67,20 @@ pub fn run(args: &Args) -> Result<()> {
                 Err(error) => errors.push(Some(error.to_string())),
             }
         }
-        // At least the classes that an overlay lists.
-        let mut explanations = overlay::explain(&network, &pictures, (args.top_k as usize).max(5))?.into_iter();
+        let guesses = match &mut names {
+            Some(names) => explained(&network, &pictures, args.top_k as usize, names)?,
+            None => {
+                let views: Vec<_> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
+                overlay::guess(&network, &views, args.top_k as usize)?
+            }
+        };
+        let mut guesses = guesses.into_iter();
         for (input, error) in batch.iter().zip(errors) {
             let outcome = if let Some(error) = error {
                 unreadable.add(&error);
                 Outcome::Error(error)
             } else {
-                let explanation = explanations.next().context("a picture without a prediction")?;
-                if let Some(names) = &mut names {
-                    let path = names.unique(Path::new(&*input.name()));
-                    overlay::save_png(&overlay::sheet(&explanation), &path)?;
-                }
-                Outcome::Predictions(predictions(explanation, args.top_k as usize))
+                Outcome::Predictions(predictions(guesses.next().context("a picture without a prediction")?))
             };
             let label = input.label.as_deref().map(str::to_owned);
             answers.push(&Answer { image: input.name().into_owned(), label, outcome })?;
@@ -87,14 +89,26 @@ pub fn run(args: &Args) -> Result<()> {
         answers.send()
     };
     let batch = batch_size(transforms.len());
-    ahead(&inputs, batch, |input| input.views(&transforms), &mut answer)?;
+    ahead(&inputs, batch, |input| input.views(&transforms, limits), &mut answer)?;
     bar.finish_and_clear();
     answers.finish()?;
     unreadable.fail(inputs.len())
 }
 
-fn predictions(explanation: Explanation, top: usize) -> Vec<Prediction> {
-    let guesses = explanation.guesses.into_iter().take(top);
+/// Writes an overlay for each picture, and gives its `top` classes.
+fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut OverlayNames) -> Result<Vec<Vec<Guess>>> {
+    // At least the classes that an overlay lists.
+    let mut explanations = overlay::explain(network, pictures, top.max(5))?;
+    for explanation in &mut explanations {
+        let path = names.unique(Path::new(&explanation.name));
+        overlay::save_png(&overlay::sheet(explanation), &path)?;
+        explanation.guesses.truncate(top);
+    }
+    Ok(explanations.into_iter().map(|explanation| explanation.guesses).collect())
+}
+
+fn predictions(guesses: Vec<Guess>) -> Vec<Prediction> {
+    let guesses = guesses.into_iter();
     guesses.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability }).collect()
 }
 

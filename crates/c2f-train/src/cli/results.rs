@@ -113,9 +113,9 @@ impl Shown {
 
 /// What the network made of the samples; those that can't be read are left out.
 fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
-    let transform = network.eval_transform();
+    let (transform, limits) = (network.eval_transform(), network.recipe.loader.limits());
     let picture = |sample: &&Sample| {
-        let views = vec![transform.apply(&c2f_data::decode(sample).ok()?, 0, 0, 0)];
+        let views = vec![transform.apply(&c2f_data::decode_within(sample, limits).ok()?, 0, 0, 0)];
         Some(Picture { name: sample.file.to_string(), views, truth: Some(network.classes[sample.label].clone()) })
     };
     let pictures: Vec<Picture> = samples.iter().filter_map(picture).collect();

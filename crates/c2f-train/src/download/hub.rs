@@ -15,7 +15,7 @@ use ureq::http::{HeaderMap, StatusCode};
 use self::cache::Repo;
 pub use self::name::Name;
 use super::http::{self, header};
-use super::{Digest, Progress, Remote, expand_home, fetch};
+use super::{Digest, Progress, Remote, fetch};
 use crate::{Error, Result};
 
 /// Where a repository has its weights, the better format first.
@@ -77,7 +77,7 @@ impl Hub {
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let path = |name: &str| variable(name).map(|path| expand_home(Path::new(&path)));
+        let path = |name: &str| variable(name).map(|path| c2f_data::expand_home(Path::new(&path)));
         let home = path("HF_HOME").unwrap_or_else(|| {
             let caches = path("XDG_CACHE_HOME")
                 .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))

@@ -1,6 +1,6 @@
 //! A batch on the device.
 
-use c2f_data::Batch;
+use c2f_data::{Batch, Views};
 use candle_core::{Device, Tensor};
 
 use crate::Result;
@@ -49,4 +49,18 @@ pub(crate) fn stack<'a>(
     let count = views.len();
     let pixels: Vec<f32> = views.flatten().copied().collect();
     Ok(Tensor::from_vec(pixels, (count, 3, size, size), device)?)
+}
+
+/// The views of B pictures, as many of each, in the order in which they go through the network as one batch: the first of
+/// each picture, then the second of each.
+pub(crate) fn view_by_view<'a>(pictures: &[&'a [Views]]) -> Vec<&'a Views> {
+    let of_each = pictures.first().map_or(0, |views| views.len());
+    (0..of_each).flat_map(|view| pictures.iter().map(move |views| &views[view])).collect()
+}
+
+/// (B, K) of the values (V * B, K) of V views, which stand as [`view_by_view`] orders them.
+pub(crate) fn mean_over_views(values: &Tensor, pictures: usize) -> Result<Tensor> {
+    let of_each = values.dim(0)? / pictures;
+    // The mean of one is itself, without a copy.
+    Ok(if of_each == 1 { values.clone() } else { values.reshape((of_each, pictures, ()))?.mean(0)? })
 }

@@ -163,6 +163,7 @@ pub(super) fn loader_of(network: &Network, samples: Arc<[Sample]>, transform: Tr
         seed: recipe.seed,
         max_unreadable: recipe.loader.max_unreadable,
         cache_mb: 0,
+        limits: recipe.loader.limits(),
     };
     Loader::new(samples, transform, config)
 }

@@ -14,7 +14,7 @@ mod train;
 mod trained_on;
 
 pub use batch::Inputs;
-pub(crate) use batch::stack;
+pub(crate) use batch::{mean_over_views, stack, view_by_view};
 pub use data::Data;
 pub(crate) use evaluate::evaluate_with;
 pub use evaluate::{Evaluation, Row, TestViews, evaluate};

@@ -6,9 +6,6 @@ use c2f_data::{Dataset, Sample, Spec};
 
 use crate::{Error, Network, Result};
 
-/// The split that holds all pictures.
-const ALL: &str = "all";
-
 /// The pictures that an evaluation measures.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -31,7 +28,7 @@ pub struct Selection {
 pub fn select(network: &Network, spec: &Spec, split: Option<&str>) -> Result<Selection> {
     let (dataset, name) = find(network, spec, split)?;
     let samples = match name.as_str() {
-        ALL => dataset.all(),
+        Dataset::ALL => dataset.all(),
         name => dataset.split(name)?.to_vec(),
     };
     let seen = &network.trained_on;
@@ -41,7 +38,7 @@ pub fn select(network: &Network, spec: &Spec, split: Option<&str>) -> Result<Sel
         // The splits of the data set that was trained on share no picture, even where two have the same name and length.
         if is_own { split == "train" || seen.began_with(sample, class) } else { seen.includes(sample, class) }
     };
-    let measured = dataset.splits.iter().filter(|(split, _)| name == ALL || **split == name);
+    let measured = dataset.splits.iter().filter(|(split, _)| name == Dataset::ALL || **split == name);
     let counts = measured.map(|(split, samples)| samples.iter().filter(|sample| trained(split, sample)).count());
     let trained_on = counts.sum();
     Ok(Selection { samples: relabel(&samples, &dataset.classes, &network.classes)?, split: name, trained_on })
@@ -50,7 +47,7 @@ pub fn select(network: &Network, spec: &Spec, split: Option<&str>) -> Result<Sel
 /// The data set with its splits, and the name of the one to measure.
 fn find(network: &Network, spec: &Spec, split: Option<&str>) -> Result<(Dataset, String)> {
     let whole = c2f_data::open_whole(spec)?;
-    if split == Some(ALL) || !whole.splits.contains_key(ALL) {
+    if split == Some(Dataset::ALL) || !whole.splits.contains_key(Dataset::ALL) {
         return Ok((whole, split.unwrap_or("test").to_owned()));
     }
     for spec in [Some(spec.clone()), as_trained(network, spec)].into_iter().flatten() {
@@ -63,7 +60,7 @@ fn find(network: &Network, spec: &Spec, split: Option<&str>) -> Result<(Dataset,
     }
     match split {
         Some(split) => Ok((c2f_data::open(spec)?, split.to_owned())),
-        None => Ok((whole, ALL.to_owned())),
+        None => Ok((whole, Dataset::ALL.to_owned())),
     }
 }
 

@@ -218,6 +218,7 @@ impl<'a> Run<'a> {
             seed: recipe.seed,
             max_unreadable: recipe.loader.max_unreadable,
             cache_mb: recipe.loader.cache_mb,
+            limits: recipe.loader.limits(),
         };
         let loader = Loader::new(Arc::clone(&data.train), self.network.train_transform(), config);
         let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);

@@ -70,7 +70,7 @@ pub fn measure(
         let maps = Maps::read(prediction)?;
         let Some(attention) = &maps.attention else { return Ok(()) };
         for (i, &id) in ids.iter().enumerate() {
-            let Some(annotation) = samples[id].annotation()? else { continue };
+            let Some(annotation) = samples[id].annotation(network.recipe.loader.limits())? else { continue };
             let Some(target) = localisation::Target::new(&annotation, &transform) else { continue };
             let region = maps.region.as_ref().map(|maps| &maps[i]);
             places.add(&target, &attention[i], region, maps.zoom.as_ref().map(|boxes| boxes[i]));

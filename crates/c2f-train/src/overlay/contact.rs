@@ -53,7 +53,7 @@ pub fn contact_sheet(recipe: &Recipe, title: &str, classes: &[ClassSamples<'_>])
     let info = c2f_backbone::info(&recipe.backbone)?;
     let augment = train_transform(recipe, info);
     let both = |&(id, sample): &(u64, &Sample)| -> c2f_data::Result<[RgbImage; 2]> {
-        let picture = c2f_data::decode(sample)?;
+        let picture = c2f_data::decode_within(sample, recipe.loader.limits())?;
         let views = augment.apply(&picture, recipe.seed, 0, id);
         let after = denormalise(&views.coarse, Transform::size(&augment), info);
         Ok([fit(&picture), fit(&after)])

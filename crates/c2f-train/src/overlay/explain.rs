@@ -6,7 +6,7 @@ use candle_core::{D, DType, Tensor};
 use image::{Rgb, RgbImage};
 
 use super::{Explanation, Guess, Map};
-use crate::engine::stack;
+use crate::engine::{mean_over_views, stack, view_by_view};
 use crate::{Network, Prediction, Result};
 
 /// A picture as the network takes it. The picture itself, of any size, needn't be kept.
@@ -20,8 +20,19 @@ pub struct Picture {
     pub truth: Option<String>,
 }
 
-/// Shows the pictures to the network, all views as one batch, and says what it made of each: its attention and its second
-/// look in the first view, and the `top` classes (fewer if it knows fewer) of the highest mean probability over the views.
+/// Shows pictures to the network, all views as one batch, and says what each is: the `top` classes (fewer if it knows fewer)
+/// of the highest mean probability over the views. Each picture has at least one view, and as many as the others.
+///
+/// # Errors
+/// If candle fails, such as for lack of memory.
+pub fn guess(network: &Network, pictures: &[&[Views]], top: usize) -> Result<Vec<Vec<Guess>>> {
+    if pictures.is_empty() {
+        return Ok(Vec::new());
+    }
+    guesses(network, &predict(network, pictures)?, pictures.len(), top)
+}
+
+/// As [`guess`], and shows what the network looked at: its attention and its fine look in the first view.
 ///
 /// # Errors
 /// If candle fails, such as for lack of memory.
@@ -29,34 +40,40 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
     if pictures.is_empty() {
         return Ok(Vec::new());
     }
-    let transform = network.eval_transform();
-    let info = network.model.backbone().info();
-    // The first view of each picture, then the second of each.
-    let of_each = pictures[0].views.len();
-    let views: Vec<&Views> = (0..of_each).flat_map(|view| pictures.iter().map(move |p| &p.views[view])).collect();
-    let device = network.params.device();
-    let coarse = stack(views.iter().map(|v| v.coarse.as_slice()), transform.size(), device)?;
-    let sources: Option<Vec<&[f32]>> = views.iter().map(|v| v.source.as_deref()).collect();
-    let source = sources.map(|s| stack(s.into_iter(), transform.source_size(), device)).transpose()?;
-    let prediction = network.predict(&coarse, source.as_ref())?;
+    let views: Vec<&[Views]> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
+    let prediction = predict(network, &views)?;
     let maps = Maps::read(&prediction)?;
-    let probabilities = match of_each {
-        1 => prediction.combined,
-        _ => prediction.combined.reshape((of_each, pictures.len(), ()))?.mean(0)?,
-    };
-    let probabilities: Vec<Vec<f32>> = probabilities.to_vec2()?;
-    let explanations = pictures.iter().zip(probabilities).enumerate();
+    let (size, info) = (network.eval_transform().size(), network.model.backbone().info());
+    let guesses = guesses(network, &prediction, pictures.len(), top)?;
+    let explanations = pictures.iter().zip(guesses).enumerate();
     Ok(explanations
-        .map(|(index, (picture, probabilities))| Explanation {
+        .map(|(index, (picture, guesses))| Explanation {
             name: picture.name.clone(),
-            view: denormalise(&picture.views[0].coarse, transform.size(), info),
+            view: denormalise(&picture.views[0].coarse, size, info),
             truth: picture.truth.clone(),
             attention: maps.attention.as_ref().map(|maps| maps[index].clone()),
             region: maps.region.as_ref().map(|maps| maps[index].clone()),
             zoom: maps.zoom.as_ref().map(|boxes| boxes[index]),
-            guesses: best(&probabilities, &network.classes, top),
+            guesses,
         })
         .collect())
+}
+
+/// What the network says of all views.
+fn predict(network: &Network, pictures: &[&[Views]]) -> Result<Prediction> {
+    let transform = network.eval_transform();
+    let device = network.params.device();
+    let views = view_by_view(pictures);
+    let coarse = stack(views.iter().map(|v| v.coarse.as_slice()), transform.size(), device)?;
+    let sources: Option<Vec<&[f32]>> = views.iter().map(|v| v.source.as_deref()).collect();
+    let source = sources.map(|s| stack(s.into_iter(), transform.source_size(), device)).transpose()?;
+    network.predict(&coarse, source.as_ref())
+}
+
+/// The best classes of each picture.
+fn guesses(network: &Network, prediction: &Prediction, pictures: usize, top: usize) -> Result<Vec<Vec<Guess>>> {
+    let probabilities: Vec<Vec<f32>> = mean_over_views(&prediction.combined, pictures)?.to_vec2()?;
+    Ok(probabilities.iter().map(|probabilities| best(probabilities, &network.classes, top)).collect())
 }
 
 /// The maps of a prediction, one for each picture.

@@ -11,7 +11,7 @@ mod text;
 
 pub use contact::{ClassSamples, ContactSheet, contact_sheet};
 pub(crate) use explain::Maps;
-pub use explain::{Picture, explain};
+pub use explain::{Picture, explain, guess};
 pub use heat::Map;
 pub use panel::{attention_panel, region_panel};
 pub use png::{PNG_MARK, save_png, write_png};

@@ -112,6 +112,7 @@ impl Recipe {
         real("loader.max_unreadable", self.loader.max_unreadable, 0.0..=1.0)?;
         whole("loader.cache_mb", self.loader.cache_mb, 0..=1 << 24)?;
         whole("loader.disk_cache_mb", self.loader.disk_cache_mb, 1..=1 << 30)?;
+        whole("loader.max_megapixels", self.loader.max_megapixels as usize, 1..=4000)?;
         below_one("ema.decay", self.ema.decay)?;
         whole("checkpoint.every_steps", self.checkpoint.every_steps, 1..=1_000_000)
     }

@@ -1,6 +1,7 @@
 //! The tables of a recipe. Their defaults stand in assets/recipes/default.toml.
 
 use c2f_backbone::Extent;
+use c2f_data::Limits;
 use serde::{Deserialize, Serialize};
 
 /// `[features]`
@@ -271,6 +272,15 @@ pub struct Loader {
     pub disk_cache: String,
     /// The most that the folder may hold, in MiB.
     pub disk_cache_mb: usize,
+    /// Pictures of more pixels, in millions, aren't read.
+    pub max_megapixels: u32,
+}
+
+impl Loader {
+    /// How large a picture may be.
+    pub fn limits(&self) -> Limits {
+        Limits { max_megapixels: self.max_megapixels }
+    }
 }
 
 /// How often each training picture is seen.

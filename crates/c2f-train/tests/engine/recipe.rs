@@ -99,6 +99,7 @@ fn a_wrong_value_names_field_value_and_range() {
         ("augment.erase=1.5", ["augment.erase", "0 to 1"]),
         ("augment.mixup=-1", ["augment.mixup", "0 to"]),
         ("loader.disk_cache_mb=0", ["loader.disk_cache_mb", "1 to"]),
+        ("loader.max_megapixels=0", ["loader.max_megapixels", "1 to 4000"]),
         ("loader.sampling=even", ["loader.sampling", "balanced"]),
         ("loss.label_smoothing=[1]", ["loss.label_smoothing", "[1]"]),
     ] {
