@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use c2f_data::{Spec, decode, decode_file, open_with_missing};
-use c2f_train::checkpoint::Checkpoint;
-use c2f_train::{Recipe, read_metrics};
+use c2f_engine::checkpoint::Checkpoint;
+use c2f_engine::{Recipe, read_metrics};
 
 /// Reads the bytes. The folder is for files that it takes; it may hold those of the last call.
 pub type Target = fn(&Path, &[u8]);

@@ -8,7 +8,6 @@ mod digest;
 mod error;
 mod formats;
 mod guard;
-mod home;
 mod inspect;
 mod loader;
 mod mat;
@@ -28,7 +27,6 @@ pub use decode::{Limits, decode, decode_file, decode_file_within, decode_within}
 pub use error::{Error, Result};
 pub use formats::pictures_below;
 pub use guard::hide_caught_panics;
-pub use home::expand_home;
 pub use inspect::{Inspection, SplitInspection};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use parquet::ParquetFile;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Error, Result, expand_home};
+use c2f_files::expand_home;
+
+use crate::{Error, Result};
 
 /// What a data set is and where it lies, as given on the command line or in a recipe.
 ///

@@ -1,5 +1,4 @@
-//! The command line of c2f: train, evaluate and use fine-grained classifiers.
-
+#![doc = include_str!("../README.md")]
 // These panic where nobody listens any more: `terminal` has what doesn't.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

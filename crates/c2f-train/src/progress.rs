@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use c2f_train::{EpochRecord, Event, Stage};
+use c2f_engine::{EpochRecord, Event, Stage};
 use console::Term;
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tracing::{info, warn};

@@ -50,7 +50,7 @@ fn a_run_leaves_what_it_promises() {
     assert!(records.iter().all(|record| is_share(&record["val_attention_cosine"])), "{records:?}");
 
     // The resolved recipe is a recipe.
-    let config = c2f_train::Recipe::from_file(&run.join("config.toml")).unwrap();
+    let config = c2f_engine::Recipe::from_file(&run.join("config.toml")).unwrap();
     assert_eq!((config.epochs, config.data.as_deref()), (2, Some(DATA)));
 
     let overlays: Vec<_> = std::fs::read_dir(run.join("overlays")).unwrap().map(|e| e.unwrap().path()).collect();
@@ -361,9 +361,9 @@ fn runs_are_numbered_and_never_overwritten() {
         "attention.maps=2",
     ]);
     let config =
-        |run: &str| c2f_train::Recipe::from_file(&folder.path().join("runs").join(run).join("config.toml")).unwrap();
+        |run: &str| c2f_engine::Recipe::from_file(&folder.path().join("runs").join(run).join("config.toml")).unwrap();
     assert_eq!((config("small-1").seed, config("small-2").seed), (1, 7));
-    assert_eq!(config("ws-dan-1").method, c2f_train::Method::WsDan);
+    assert_eq!(config("ws-dan-1").method, c2f_engine::Method::WsDan);
 
     let before = std::fs::read(folder.path().join("runs/small-1/checkpoints/last.safetensors")).unwrap();
     let again = folder.path().join("runs/small-1");
@@ -402,7 +402,7 @@ fn a_network_of_ones_own_goes_on() {
     let said: Vec<&str> = stderr.lines().filter(|line| line.contains("taken over")).collect();
     assert_eq!(said.len(), 1, "{stderr}");
     assert!(said[0].contains("the 3 classes there aren't the 4 here"), "{stderr}");
-    let recipe = c2f_train::Recipe::from_file(&next.join("config.toml")).unwrap();
+    let recipe = c2f_engine::Recipe::from_file(&next.join("config.toml")).unwrap();
     assert_eq!(recipe.weights.as_deref(), Some(text(&first.join("checkpoints/best.safetensors"))));
     let line = fail(2, &train(&folder.path().join("none"), &["--weights", text(folder.path())]));
     assert!(line.contains("without a run's checkpoints"), "{line}");

@@ -33,8 +33,8 @@ fn assert_whole(folder: &Path) {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("safetensors") => drop(SafeTensors::deserialize(&bytes).unwrap()),
             Some("png") => drop(image::load_from_memory(&bytes).unwrap()),
-            Some("toml") => drop(c2f_train::Recipe::from_file(&file).unwrap()),
-            Some("jsonl") => drop(c2f_train::read_metrics(&file).unwrap()),
+            Some("toml") => drop(c2f_engine::Recipe::from_file(&file).unwrap()),
+            Some("jsonl") => drop(c2f_engine::read_metrics(&file).unwrap()),
             Some("html") => assert!(bytes.ends_with(b"</html>\n") || bytes.ends_with(b"</html>")),
             _ => assert_eq!(file.file_name().unwrap(), ".lock", "left over"),
         }

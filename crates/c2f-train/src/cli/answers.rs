@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use c2f_train::output::{Mark, Output};
+use c2f_files::{Mark, Output};
 use serde::Serialize;
 
 use super::percent;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use c2f_train::engine::{Inputs, Stepper};
-use c2f_train::{Network, Recipe};
+use c2f_engine::{Inputs, Stepper};
+use c2f_engine::{Network, Recipe};
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use c2f_data::Spec;
-use c2f_train::download::{self, Limits, Step};
+use c2f_hub::{Limits, Step};
 use indicatif::ProgressBar;
 use tracing::{info, warn};
 
@@ -52,15 +52,15 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Inspect { spec, json } => inspect(spec, *json),
         Command::Verify { spec, json } => verify::run(spec, *json),
         Command::Sheet(args) => sheet::run(args),
-        Command::Fetch { kind, to } => fetch(kind, &c2f_data::expand_home(to)),
+        Command::Fetch { kind, to } => fetch(kind, &c2f_files::expand_home(to)),
     }
 }
 
 fn fetch(kind: &str, parent: &Path) -> Result<()> {
-    let published = download::published(kind)?;
+    let published = c2f_hub::published(kind)?;
     info!("{kind} has terms of use: see {}", published.page);
     let mut shown: Option<(String, ProgressBar)> = None;
-    let fetched = download::fetch_dataset(&published, parent, Limits::default(), &mut |step, done, total| {
+    let fetched = c2f_hub::fetch_dataset(&published, parent, Limits::default(), &mut |step, done, total| {
         let what = match step {
             Step::Fetch(name) => name.to_owned(),
             Step::Unpack(name) => format!("unpacks {name}"),
@@ -81,13 +81,13 @@ fn fetch(kind: &str, parent: &Path) -> Result<()> {
     for (name, digest) in &fetched.unverified {
         writeln!(text, "{name} was taken as it came, since no checksum of it is published; it has the {digest}")?;
     }
-    writeln!(text, "{}", download::spec(kind, &fetched.folder))?;
+    writeln!(text, "{}", c2f_hub::spec(kind, &fetched.folder))?;
     print(&text)
 }
 
 fn inspect(spec: &str, json: bool) -> Result<()> {
     let dataset =
-        c2f_data::open(&spec.parse::<Spec>().map_err(c2f_train::Error::from)?).map_err(c2f_train::Error::from)?;
+        c2f_data::open(&spec.parse::<Spec>().map_err(c2f_engine::Error::from)?).map_err(c2f_engine::Error::from)?;
     let inspection = dataset.inspect();
     if !inspection.skipped.is_empty() {
         warn!("{}", inspection.skipped);

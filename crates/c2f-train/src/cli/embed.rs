@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_backbone::Extent;
-use c2f_train::{Embedder, Embeddings, Features, ahead};
+use c2f_engine::{Embedder, Embeddings, Features, ahead};
 
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::weights_file::weights_file;

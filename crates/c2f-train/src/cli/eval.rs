@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::Spec;
-use c2f_train::engine::{Selection, select};
-use c2f_train::measures::{Measures, measure};
-use c2f_train::{Error, Evaluation};
+use c2f_engine::measures::{Measures, measure};
+use c2f_engine::{Error, Evaluation};
+use c2f_engine::{Selection, select};
 use serde::Serialize;
 
 use super::views::ViewOptions;
@@ -65,7 +65,7 @@ struct Full {
 pub fn run(args: &Args) -> Result<()> {
     let device = device(&args.device)?;
     let spec: Spec = args.data.parse().map_err(Error::from)?;
-    let network = c2f_train::load_network(&args.checkpoint, &device)?;
+    let network = c2f_engine::load_network(&args.checkpoint, &device)?;
     let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
     if trained_on > 0 {
         tracing::warn!(
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
         let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;
         (evaluation, Some(Full { split: split.clone(), trained_on, measures }))
     } else {
-        (c2f_train::evaluate(&network, &samples, views, &mut show)?, None)
+        (c2f_engine::evaluate(&network, &samples, views, &mut show)?, None)
     };
     bar.finish_and_clear();
     for message in &evaluation.unreadable {

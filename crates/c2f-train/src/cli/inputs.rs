@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use c2f_data::{Dataset, Kind, Limits, Sample, Skipped, Source, Spec, Transform, Views};
-use c2f_train::Error;
-use c2f_train::engine::TestViews;
+use c2f_engine::Error;
+use c2f_engine::TestViews;
 use image::RgbImage;
 
 use super::usage;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use c2f_train::measures::{ClassAccuracy, Confusion, Localisation, Measures};
+use c2f_engine::measures::{ClassAccuracy, Confusion, Localisation, Measures};
 
 use super::percent;
 use crate::terminal::word;

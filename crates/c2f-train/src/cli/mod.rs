@@ -16,7 +16,7 @@ mod weights;
 mod weights_file;
 
 use anyhow::{Context, Result};
-use c2f_train::Error;
+use c2f_engine::Error;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
 
@@ -94,7 +94,13 @@ fn exit_for(error: &clap::Error) -> ! {
 
 /// 2 where the command line or the recipe has to change, otherwise 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.downcast_ref::<Error>().is_some_and(Error::is_usage)) { 2 } else { 1 }
+    let is_usage = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(Error::is_usage)
+            || matches!(cause.downcast_ref(), Some(c2f_files::Error::Refused { .. }))
+            || matches!(cause.downcast_ref(), Some(c2f_report::Error::Files(c2f_files::Error::Refused { .. })))
+            || matches!(cause.downcast_ref(), Some(c2f_hub::Error::UnknownDataset { .. }))
+    };
+    if error.chain().any(is_usage) { 2 } else { 1 }
 }
 
 /// The error and its causes without line breaks, without causes that it tells already, and without the backtrace that
@@ -161,7 +167,7 @@ mod tests {
         let error = anyhow::anyhow!("shape mismatch\n  in conv2d\n\n   0: candle_core::Error::bt\n   1: main");
         assert_eq!(one_line(&error.context("bench")), "bench: shape mismatch in conv2d");
         // The library's errors repeat their source.
-        let error = c2f_train::load_network(std::path::Path::new("/no/such"), &Device::Cpu).err().unwrap();
+        let error = c2f_engine::load_network(std::path::Path::new("/no/such"), &Device::Cpu).err().unwrap();
         assert_eq!(one_line(&error.into()).matches("No such file").count(), 1);
     }
 

@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use c2f_train::overlay::{self, Guess, Picture};
-use c2f_train::{Network, ahead, output};
+use c2f_engine::{Guess, Network, Picture, ahead};
 
 use super::answers::{Answer, Answers, Format, Outcome, Prediction};
 use super::device;
@@ -40,7 +39,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let network = c2f_train::load_network(&args.checkpoint, &device(&args.device)?)?;
+    let network = c2f_engine::load_network(&args.checkpoint, &device(&args.device)?)?;
     let inputs = args.inputs.list()?;
     if let Some(folder) = &args.overlay {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -67,12 +66,11 @@ pub fn run(args: &Args) -> Result<()> {
                 Err(error) => errors.push(Some(error.to_string())),
             }
         }
-        let guesses = match &mut names {
-            Some(names) => explained(&network, &pictures, args.top_k as usize, names)?,
-            None => {
-                let views: Vec<_> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
-                overlay::guess(&network, &views, args.top_k as usize)?
-            }
+        let guesses = if let Some(names) = &mut names {
+            explained(&network, &pictures, args.top_k as usize, names)?
+        } else {
+            let views: Vec<_> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
+            c2f_engine::guess(&network, &views, args.top_k as usize)?
         };
         let mut guesses = guesses.into_iter();
         for (input, error) in batch.iter().zip(errors) {
@@ -98,10 +96,10 @@ pub fn run(args: &Args) -> Result<()> {
 /// Writes an overlay for each picture, and gives its `top` classes.
 fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut OverlayNames) -> Result<Vec<Vec<Guess>>> {
     // At least the classes that an overlay lists.
-    let mut explanations = overlay::explain(network, pictures, top.max(5))?;
+    let mut explanations = c2f_engine::explain(network, pictures, top.max(5))?;
     for explanation in &mut explanations {
         let path = names.unique(Path::new(&explanation.name));
-        overlay::save_png(&overlay::sheet(explanation), &path)?;
+        c2f_report::save_png(&c2f_report::sheet(explanation), &path)?;
         explanation.guesses.truncate(top);
     }
     Ok(explanations.into_iter().map(|explanation| explanation.guesses).collect())
@@ -137,7 +135,7 @@ impl OverlayNames {
             *number += 1;
             let name = if *number == 1 { format!("{stem}.png") } else { format!("{stem}-{number}.png") };
             let path = self.folder.join(&name);
-            if output::is_free(&path, overlay::PNG_MARK) && self.taken.insert(name) {
+            if c2f_files::is_free(&path, c2f_report::PNG_MARK) && self.taken.insert(name) {
                 return path;
             }
         }
@@ -164,7 +162,7 @@ mod tests {
         // Nor does a picture elsewhere that has the name of one here.
         let mut names = OverlayNames::new(folder.path(), std::iter::empty::<&Path>());
         assert_eq!(names.unique(Path::new("elsewhere/x.jpg")), folder.path().join("x-2.png"));
-        overlay::save_png(&image::RgbImage::new(2, 2), &folder.path().join("x-2.png")).unwrap();
+        c2f_report::save_png(&image::RgbImage::new(2, 2), &folder.path().join("x-2.png")).unwrap();
         assert_eq!(names.unique(Path::new("third/x.jpg")), folder.path().join("x-3.png"));
         let mut later = OverlayNames::new(folder.path(), std::iter::empty::<&Path>());
         assert_eq!(later.unique(Path::new("elsewhere/x.jpg")), folder.path().join("x-2.png"), "ours is replaced");

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use c2f_data::Sample;
-use c2f_train::checkpoint::best_path;
-use c2f_train::engine::TestViews;
-use c2f_train::overlay::{self, Explanation, Picture};
-use c2f_train::report::Report;
-use c2f_train::{EpochRecord, Network, Recipe, Summary, TrainOptions};
+use c2f_engine::TestViews;
+use c2f_engine::checkpoint::best_path;
+use c2f_engine::{EpochRecord, Explanation, Network, Picture, Recipe, Summary, TrainOptions};
+use c2f_report::Report;
 
 use super::{one_line, percent, print};
 use crate::progress;
@@ -57,10 +56,10 @@ pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Res
 /// Overlays and the report.
 fn write_pages(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Result<()> {
     let (run, data) = (&summary.output, &summary.data);
-    let records = c2f_train::read_metrics(&run.join("metrics.jsonl"))?;
+    let records = c2f_engine::read_metrics(&run.join("metrics.jsonl"))?;
     let mut shown = Shown::default();
     if best_path(run).exists() {
-        let network = c2f_train::load_network(run, &options.device)?;
+        let network = c2f_engine::load_network(run, &options.device)?;
         shown = Shown::of(&network, data.validation(), !summary.interrupted)?;
         save_overlays(&shown.samples, &run.join("overlays"))?;
     }
@@ -101,8 +100,9 @@ impl Shown {
             return Ok(Self { samples, mistakes: Vec::new() });
         }
         let bar = progress::bar("report", pictures.len());
-        let evaluation =
-            c2f_train::evaluate(network, pictures, TestViews::default(), &mut |done, _| bar.set_position(done as u64))?;
+        let evaluation = c2f_engine::evaluate(network, pictures, TestViews::default(), &mut |done, _| {
+            bar.set_position(done as u64);
+        })?;
         bar.finish_and_clear();
         let mut wrong: Vec<_> = evaluation.rows.iter().filter(|row| row.predicted != row.label).collect();
         wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
@@ -119,7 +119,7 @@ fn explain(network: &Network, samples: &[&Sample]) -> Result<Vec<Explanation>> {
         Some(Picture { name: sample.file.to_string(), views, truth: Some(network.classes[sample.label].clone()) })
     };
     let pictures: Vec<Picture> = samples.iter().filter_map(picture).collect();
-    Ok(overlay::explain(network, &pictures, GUESSES)?)
+    Ok(c2f_engine::explain(network, &pictures, GUESSES)?)
 }
 
 /// Numbered, in the order of the report: pictures' names may be longer than a file's may.
@@ -127,7 +127,7 @@ fn save_overlays(explanations: &[Explanation], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (index, explanation) in explanations.iter().enumerate() {
         let path = folder.join(format!("{:02}.png", index + 1));
-        overlay::save_png(&overlay::sheet(explanation), &path)?;
+        c2f_report::save_png(&c2f_report::sheet(explanation), &path)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use c2f_train::{Recipe, RunFolder, TrainOptions};
+use c2f_engine::{Recipe, RunFolder, TrainOptions};
 
 use super::signals::Signals;
 use super::weights_file::weights_file;
@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
     let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
     let mut progress = TrainProgress::default();
-    let summary = c2f_train::train(&recipe, &options, &mut |event| progress.show(event))?;
+    let summary = c2f_engine::train(&recipe, &options, &mut |event| progress.show(event))?;
     match (results::finish(&recipe, &options, &summary), signals.exit_status()) {
         (finished, 0) => finished.map(|()| 0),
         (Ok(()), status) => Ok(status),

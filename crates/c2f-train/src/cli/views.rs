@@ -1,6 +1,6 @@
 //! Which views of a picture a prediction is averaged over.
 
-use c2f_train::engine::TestViews;
+use c2f_engine::TestViews;
 
 #[derive(clap::Args)]
 pub struct ViewOptions {

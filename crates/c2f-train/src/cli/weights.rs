@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use c2f_backbone::{Inspection, LoadReport, inspect_weights};
-use c2f_train::Error;
+use c2f_engine::Error;
 use serde_json::{Value, json};
 
 use super::weights_file::weights_file;

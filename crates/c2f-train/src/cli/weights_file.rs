@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use c2f_train::Hub;
-use c2f_train::checkpoint::{best_path, last_path};
-use c2f_train::download::hub::Name;
+use c2f_engine::checkpoint::{best_path, last_path};
+use c2f_hub::{Hub, Name};
 
 use super::usage;
 use crate::progress;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use c2f_data::{Sample, Spec};
-use c2f_train::output::Output;
-use c2f_train::overlay::{ClassSamples, PNG_MARK, contact_sheet, write_png};
-use c2f_train::{Error, Recipe};
+use c2f_engine::{Error, Recipe};
+use c2f_files::Output;
+use c2f_report::{ClassSamples, PNG_MARK, contact_sheet, write_png};
 use tracing::{info, warn};
 
 use crate::cli::{print, usage};

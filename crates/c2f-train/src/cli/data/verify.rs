@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use c2f_data::{Spec, Verification};
-use c2f_train::Error;
+use c2f_engine::Error;
 use tracing::warn;
 
 use crate::cli::{print, print_json};

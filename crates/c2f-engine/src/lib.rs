@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+mod ahead;
+pub mod checkpoint;
+pub mod ema;
+mod embed;
+mod embeddings;
+mod error;
+mod evaluate;
+mod explain;
+pub mod measures;
+mod network;
+pub mod optim;
+pub mod recipe;
+mod run_folder;
+pub mod schedule;
+mod train;
+pub mod transfer;
+
+pub use ahead::ahead;
+pub use checkpoint::load_network;
+pub use embed::{Embedder, Features};
+pub use embeddings::Embeddings;
+pub use error::{Error, Result};
+pub use evaluate::{Evaluation, Inputs, Row, Selection, TestViews, evaluate, relabel, select};
+pub use explain::{Explanation, Guess, Map, Picture, denormalise, explain, guess};
+pub use network::{Network, Prediction, Stage, train_transform};
+pub use recipe::{Method, Recipe};
+pub use run_folder::RunFolder;
+pub use train::{
+    Data, EpochRecord, Event, Progress, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn, read_metrics,
+    train,
+};

@@ -1,0 +1,335 @@
+//! The network of a recipe, and what it says about pictures.
+
+use std::path::Path;
+
+use c2f_attention::{
+    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, box_areas, ws_dan,
+};
+use c2f_backbone::BackboneInfo;
+use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
+use c2f_losses::CenterLoss;
+use c2f_ops::nn::{Kind, Params, Pass};
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
+use crate::{Error, Result};
+use crate::{TestViews, TrainedOn};
+
+/// Which looks are trained, or have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The coarse look alone: stage 1, and the only one of methods without an inverse mapping.
+    Coarse,
+    /// The coarse and the fine look: stage 2.
+    Fine,
+}
+
+/// The model of a recipe with its variables, its classes and the recipe.
+pub struct Network {
+    /// The model.
+    pub model: Model,
+    /// Its variables, and the centres of the centre loss.
+    pub params: Params,
+    /// The centre loss, where the recipe has one.
+    pub center: Option<CenterLoss>,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// What the network was made from.
+    pub recipe: Recipe,
+    /// Which looks have been trained: a fine look that hasn't been takes no part in predictions.
+    pub stage: Stage,
+    /// Which pictures trained it.
+    pub trained_on: TrainedOn,
+}
+
+/// What a network says about B pictures of K classes.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// Probabilities (B, K): the mean of the coarse and the fine look's. In ws-dan the softmax of the mean logits.
+    pub combined: Tensor,
+    /// Probabilities (B, K) of the coarse look.
+    pub coarse: Tensor,
+    /// Probabilities (B, K) of the fine look; in ws-dan of the crop.
+    pub fine: Option<Tensor>,
+    /// Attention maps (B, M, h, w), zero or more.
+    pub attention: Option<Tensor>,
+    /// Region map (B, 1, H, W) in (0, 1).
+    pub region: Option<Tensor>,
+    /// What the fine look sees: (B, 4), as x1, y1, x2, y2 in 0..1 of the picture.
+    pub boxes: Option<Tensor>,
+}
+
+impl Prediction {
+    /// (B): the share of each picture that the second look sees; none without a second look.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn area(&self) -> Result<Option<Tensor>> {
+        Ok(match (&self.boxes, &self.region) {
+            (Some(boxes), _) => Some(box_areas(boxes)?),
+            (None, Some(map)) => Some(Region { map: map.clone(), boxes: None }.area()?),
+            (None, None) => None,
+        })
+    }
+}
+
+impl Network {
+    /// A network with initial weights from the recipe's seed. Its backbone is not pretrained: see
+    /// [`load_pretrained`](Self::load_pretrained).
+    ///
+    /// # Errors
+    /// If the recipe is wrong or there are fewer than two classes.
+    pub fn new(recipe: &Recipe, classes: Vec<String>, device: &Device) -> Result<Self> {
+        Self::with_params(recipe, classes, &Params::new(device, DType::F32, recipe.seed))
+    }
+
+    /// A network whose variables are kept, and started, by `params`, which is empty.
+    pub(crate) fn with_params(recipe: &Recipe, classes: Vec<String>, params: &Params) -> Result<Self> {
+        recipe.validate()?;
+        if classes.len() < 2 {
+            let message = format!("{} classes, at least 2 are needed", classes.len());
+            return Err(Error::Dataset { name: recipe.data.clone().unwrap_or_default(), message });
+        }
+        let method = recipe.method;
+        let separate = method.has_inverse() && recipe.inverse.fine_statistics;
+        let params = params.with_statistics(if separate { 2 } else { 1 });
+        let backbone = c2f_backbone::build(&recipe.backbone, &params.at("backbone"), &recipe.features.extent())?;
+        let channels = backbone.endpoint().channels;
+        let model = Model::new(backbone, &params, &config(recipe, classes.len()))?;
+        let center = (center_weight(recipe) > 0.0).then(|| {
+            CenterLoss::new(
+                &params.at("center"),
+                classes.len(),
+                recipe.attention.maps * channels,
+                recipe.loss.center_rate,
+            )
+        });
+        Ok(Self {
+            model,
+            params,
+            center: center.transpose()?,
+            classes,
+            recipe: recipe.clone(),
+            stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
+            trained_on: TrainedOn::default(),
+        })
+    }
+
+    /// The number of trained values.
+    pub fn parameter_count(&self) -> usize {
+        let entries = self.params.entries();
+        entries.iter().filter(|entry| entry.kind == Kind::Parameter).map(|entry| entry.var.elem_count()).sum()
+    }
+
+    /// Loads pretrained weights into the backbone.
+    ///
+    /// # Errors
+    /// If the file can't be read, or fits another backbone.
+    pub fn load_pretrained(&self, file: &Path) -> Result<c2f_backbone::LoadReport> {
+        Ok(c2f_backbone::load_weights(&self.recipe.backbone, &self.params.at("backbone"), file)?)
+    }
+
+    /// The transform of evaluation: the centre crop, normalised as the backbone wants it.
+    pub fn eval_transform(&self) -> Transform {
+        Transform::Eval(self.eval_transform_at(Place::Center, false))
+    }
+
+    /// The transform of each view of an evaluation that averages over several, the centre crop's first.
+    pub fn test_transforms(&self, views: TestViews) -> Vec<Transform> {
+        views.transforms(&self.eval_transform_at(Place::Center, false))
+    }
+
+    /// The same with the crop at another place, or mirrored.
+    pub(crate) fn eval_transform_at(&self, place: Place, flip: bool) -> EvalTransform {
+        let info = self.model.backbone().info();
+        let size = self.recipe.image_size;
+        EvalTransform {
+            fit: self.recipe.augment.fit.into(),
+            place,
+            flip,
+            resize: (size as f64 / f64::from(self.recipe.augment.eval_crop)).round() as usize,
+            size,
+            source_size: self.source_size(),
+            mean: info.mean,
+            std: info.std,
+        }
+    }
+
+    /// The transform of training: random crop, flip, and what else the recipe has.
+    pub fn train_transform(&self) -> Transform {
+        train_transform(&self.recipe, self.model.backbone().info())
+    }
+
+    /// Side of the picture that the fine look samples from, in pixels.
+    pub fn source_size(&self) -> usize {
+        source_size(&self.recipe)
+    }
+
+    /// Epochs of stage 1; none for a method without a fine stage.
+    pub fn coarse_epochs(&self) -> Option<usize> {
+        self.recipe.method.has_inverse().then_some(self.recipe.inverse.coarse_epochs)
+    }
+
+    /// The pass of the fine look that goes with `pass` of the coarse one.
+    pub fn fine_pass(&self, pass: Pass) -> Pass {
+        if self.recipe.inverse.fine_statistics { pass.with_statistics(1) } else { pass }
+    }
+
+    /// Copies the coarse look's running statistics to the fine look's: the fine stage starts as the coarse one.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn start_fine_statistics(&self) -> Result<()> {
+        for entry in self.params.entries() {
+            if let Some(coarse) = coarse_statistic(&entry.name).and_then(|name| self.params.get(&name)) {
+                entry.var.set(&coarse.var.as_tensor().copy()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Classifies normalised pictures (B, 3, H, W). `source` (B, 3, H', W') are the same pictures as the fine look samples
+    /// them; none means `images`. No graph is kept.
+    ///
+    /// # Errors
+    /// If the shapes don't fit.
+    pub fn predict(&self, images: &Tensor, source: Option<&Tensor>) -> Result<Prediction> {
+        let source = source.unwrap_or(images);
+        match self.recipe.method {
+            Method::WsDan => self.predict_ws_dan(images, source),
+            Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
+                let fine_pass = self.fine_pass(Pass::eval());
+                let output = self.model.forward(&Images { coarse: images, source }, &Pass::eval(), Some(&fine_pass))?;
+                let coarse = softmax(&output.coarse.logits)?;
+                let fine = output.fine.map(|look| softmax(&look.logits)).transpose()?;
+                let combined = match &fine {
+                    Some(fine) => (&coarse + fine)?.affine(0.5, 0.0)?,
+                    None => coarse.clone(),
+                };
+                let (region, boxes) = output.region.map_or((None, None), |r| (Some(r.map), r.boxes));
+                Ok(Prediction { combined, coarse, fine, attention: output.coarse.attention, region, boxes })
+            }
+            _ => {
+                let look = self.model.look(images, &Pass::eval())?;
+                let coarse = softmax(&look.logits)?;
+                Ok(Prediction {
+                    combined: coarse.clone(),
+                    coarse,
+                    fine: None,
+                    attention: look.attention,
+                    region: None,
+                    boxes: None,
+                })
+            }
+        }
+    }
+
+    /// Raw picture and crop around the mean attention (WS-DAN, section 3.3).
+    fn predict_ws_dan(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
+        let settings = &self.recipe.ws_dan;
+        let raw = self.model.look(images, &Pass::eval())?;
+        let attention = attention_of(raw.attention.as_ref())?;
+        let (pictures, _, height, width) = images.dims4()?;
+        let size = (height, width);
+        let thresholds = vec![settings.test_threshold; pictures];
+        let boxes = ws_dan::crop_boxes(&ws_dan::mean_map(attention)?, size, &thresholds, settings.test_padding)?;
+        let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &Pass::eval())?;
+        let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
+        Ok(Prediction {
+            combined: softmax(&(&raw.logits + &crop.logits)?.affine(0.5, 0.0)?)?,
+            coarse: softmax(&raw.logits)?,
+            fine: Some(softmax(&crop.logits)?),
+            boxes: Some(Tensor::from_vec(flat, (boxes.len(), 4), &Device::Cpu)?),
+            attention: raw.attention,
+            region: None,
+        })
+    }
+}
+
+/// The transform of training of a recipe whose backbone is `info`'s.
+pub fn train_transform(recipe: &Recipe, info: &BackboneInfo) -> Transform {
+    let augment = &recipe.augment;
+    Transform::Train(TrainTransform {
+        fit: augment.fit.into(),
+        size: recipe.image_size,
+        source_size: source_size(recipe),
+        scale: augment.crop_scale.into(),
+        ratio: augment.crop_ratio.into(),
+        flip: augment.flip,
+        rotation: augment.rotation,
+        policy: match augment.policy {
+            AugmentPolicy::None => Policy::None,
+            AugmentPolicy::TrivialAugment => Policy::TrivialAugment,
+            AugmentPolicy::RandAugment => {
+                Policy::RandAugment { ops: augment.rand_ops, magnitude: augment.rand_magnitude }
+            }
+        },
+        jitter: ColorJitter {
+            brightness: augment.brightness,
+            contrast: augment.contrast,
+            saturation: augment.saturation,
+            hue: augment.hue,
+        },
+        erase: augment.erase,
+        mean: info.mean,
+        std: info.std,
+    })
+}
+
+/// What isn't sampled in a box isn't made.
+fn source_size(recipe: &Recipe) -> usize {
+    let zooms = recipe.method == Method::WsDan || (recipe.method.has_inverse() && recipe.inverse.mode != Mode::Mask);
+    let scale = if zooms { recipe.inverse.source_scale } else { 1.0 };
+    (recipe.image_size as f64 * scale).round() as usize
+}
+
+/// For the name of one of the fine look's running statistics, that of the coarse look's.
+pub(crate) fn coarse_statistic(name: &str) -> Option<String> {
+    let (prefix, statistic) = name.rsplit_once("fine_running_")?;
+    Some(format!("{prefix}running_{statistic}"))
+}
+
+/// The attention maps of a look of a method that has them.
+pub(crate) fn attention_of(attention: Option<&Tensor>) -> Result<&Tensor> {
+    attention.ok_or_else(|| Error::field("method", Method::Baseline, "a method with attention"))
+}
+
+fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
+    let method = recipe.method;
+    let head = if method.has_attention() {
+        HeadConfig::Parts(PartsConfig {
+            maps: recipe.attention.maps,
+            scale: recipe.attention.scale,
+            orthogonal: method.is_orthogonal(),
+            gain: recipe.attention.gain,
+        })
+    } else {
+        HeadConfig::Pooled
+    };
+    let inverse = method.has_inverse().then_some(InverseConfig {
+        mode: match recipe.inverse.mode {
+            Mode::Mask => RegionMode::Mask,
+            Mode::Zoom => RegionMode::Zoom,
+            Mode::MaskZoom => RegionMode::MaskZoom,
+        },
+        channels: recipe.inverse.channels,
+        decoder_channels: recipe.inverse.decoder_channels,
+        zoom_std: recipe.inverse.zoom_std,
+        open_bias: recipe.inverse.open_bias,
+        attention_gain: recipe.inverse.attention_gain,
+        gradient_scale: recipe.inverse.gradient_scale,
+        detach_attended: recipe.inverse.detach_attended,
+    });
+    ModelConfig { classes, head, inverse }
+}
+
+/// Weight of the centre loss of the recipe's method.
+pub(crate) fn center_weight(recipe: &Recipe) -> f64 {
+    if recipe.method.has_attention() { recipe.loss.center_weight } else { 0.0 }
+}
+
+fn softmax(logits: &Tensor) -> Result<Tensor> {
+    Ok(c2f_losses::log_softmax(logits)?.exp()?)
+}

@@ -1,0 +1,424 @@
+//! The training loop.
+
+mod data;
+mod event;
+mod metrics;
+mod mix;
+mod objective;
+mod progress;
+mod step;
+mod trained_on;
+
+pub use data::Data;
+pub use event::Event;
+pub use metrics::{EpochRecord, read_metrics};
+pub use progress::{Progress, Sums};
+pub use step::{StepReport, Stepper};
+pub use trained_on::TrainedOn;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use c2f_data::{Batch, DiskCache, Loader, LoaderConfig};
+use c2f_files::atomic;
+use candle_core::Device;
+
+use metrics::{read_lines, write_lines};
+use progress::stage_of;
+
+use crate::checkpoint::{self, Checkpoint, best_path, last_path, restore};
+use crate::evaluate::{evaluate_until, loader_of};
+use crate::network::Stage;
+use crate::recipe::Sampling;
+use crate::schedule::Schedule;
+use crate::transfer::transfer;
+use crate::{Error, Evaluation, Inputs, Network, Prediction, Recipe, Result, RunFolder, TestViews};
+
+/// Steps in a row without a finite loss after which a run gives up.
+const NOT_FINITE_LIMIT: usize = 10;
+
+/// Where and how a run runs.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// The run's folder.
+    pub output: RunFolder,
+    /// Go on from the folder's last checkpoint; from the beginning, if it has none yet.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: Device,
+    /// Set it from a signal handler: the run saves and stops after the batch that it is at.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Epochs done.
+    pub epochs: usize,
+    /// The epoch, counted from 1, whose weights are in `checkpoints/best.safetensors`: the best of the last stage, measured on
+    /// the split `val`; the last where the data set has none, as the test pictures mustn't choose.
+    pub best_epoch: Option<usize>,
+    /// The line of the last epoch.
+    pub last: Option<EpochRecord>,
+    /// The line of `best_epoch`.
+    pub best: Option<EpochRecord>,
+    /// Whether it was told to stop before its end.
+    pub interrupted: bool,
+    /// The run's folder.
+    pub output: PathBuf,
+    /// The pictures that the run began with.
+    pub data: Data,
+}
+
+/// Trains as the recipe says, and tells `on_event` what happens.
+///
+/// Stage 1 trains the coarse look for `inverse.coarse_epochs`, stage 2 both looks. Each epoch ends with a validation on the
+/// split `val` or, without one, `test`, a line in `metrics.jsonl` and a checkpoint. The pictures to validate on are read once
+/// before the first epoch, so that damaged ones are known at once. A run that was killed at any moment and
+/// resumed has, bit for bit, the weights of an uninterrupted one.
+///
+/// # Errors
+/// If the recipe, the data, the weights or the folder can't be used, or the loss wasn't finite ten times in a row.
+pub fn train(recipe: &Recipe, options: &TrainOptions, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+    recipe.validate()?;
+    let data = Data::open(recipe)?;
+    if !data.dataset.skipped.is_empty() {
+        on_event(Event::Warning(&data.dataset.skipped.to_string()));
+    }
+    let resumed = if options.resume { find_checkpoint(options)? } else { None };
+    let mut run = match resumed {
+        Some(checkpoint) => Run::resume(recipe, options, &data, checkpoint)?,
+        None => Run::start(recipe, options, &data, on_event)?,
+    };
+    run.train(&data, on_event)
+}
+
+fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
+    let path = last_path(&options.output);
+    path.exists().then(|| Checkpoint::read(&path)).transpose()
+}
+
+/// A run between two batches.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    options: &'a TrainOptions,
+    network: Network,
+    stepper: Stepper,
+    progress: Progress,
+    /// The lines of `metrics.jsonl`.
+    lines: Vec<String>,
+    is_resumed: bool,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        recipe: &'a Recipe,
+        options: &'a TrainOptions,
+        data: &Data,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Self> {
+        let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
+        network.trained_on = TrainedOn::new(&data.dataset);
+        if let Some(weights) = &recipe.weights {
+            let weights = Path::new(weights);
+            if checkpoint::is_checkpoint(weights) {
+                if let Some(warning) = transfer(&mut network, weights)?.warning(weights) {
+                    on_event(Event::Warning(&warning));
+                }
+            } else {
+                network.load_pretrained(weights)?;
+            }
+        }
+        if let Some(coarse) = network.coarse_epochs().filter(|coarse| *coarse >= recipe.epochs) {
+            on_event(Event::Warning(&format!(
+                "inverse.coarse_epochs = {coarse} leaves none of the {} epochs for the fine look",
+                recipe.epochs
+            )));
+        }
+        let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
+        Ok(Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false })
+    }
+
+    fn resume(recipe: &'a Recipe, options: &'a TrainOptions, data: &Data, checkpoint: Checkpoint) -> Result<Self> {
+        let path = last_path(&options.output);
+        let changed = checkpoint.recipe.differences_to_resume(recipe);
+        if !changed.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} was trained with another recipe; different: {}",
+                options.output.display(),
+                changed.join(", ")
+            )));
+        }
+        data.check_same(&path, &checkpoint, recipe)?;
+        let mut network = Network::new(recipe, checkpoint.classes, &options.device)?;
+        network.trained_on = checkpoint.trained_on;
+        restore(&path, &checkpoint.weights, &network.params)?;
+        let mut stepper = Stepper::new(&network)?;
+        let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
+            tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&options.device)?))).collect::<Result<_>>()
+        };
+        stepper.restore(to_device(checkpoint.optimizer)?, to_device(checkpoint.ema)?);
+        let progress = checkpoint.progress;
+        // A kill between the line and the checkpoint of an epoch leaves a line whose epoch is trained again.
+        let metrics = options.output.join("metrics.jsonl");
+        let mut lines = if metrics.exists() { read_lines(&metrics)? } else { Vec::new() };
+        lines.retain(|(record, _)| record.epoch <= progress.epoch);
+        let lines = lines.into_iter().map(|(_, line)| line).collect();
+        Ok(Self { recipe, options, network, stepper, progress, lines, is_resumed: true })
+    }
+
+    fn train(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+        let output = &self.options.output;
+        let checkpoints = output.join("checkpoints");
+        atomic::sweep(output)?;
+        // First of all: by this file the folder is known as that of a run.
+        atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
+        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
+        atomic::sweep(&checkpoints)?;
+        write_lines(&output.join("metrics.jsonl"), &self.lines)?;
+
+        let loader = self.loader(data)?;
+        on_event(Event::Start {
+            parameters: self.network.parameter_count(),
+            train: data.train.len(),
+            validation: data.validation().len(),
+            validation_split: data.validation_split,
+            classes: data.dataset.classes.len(),
+            epochs: self.recipe.epochs,
+            batches: loader.batches(),
+            resumed: self.is_resumed.then_some((self.progress.epoch + 1, self.progress.batch)),
+        });
+        if self.progress == Progress::default() && !self.read_validation(data, on_event)? {
+            return Ok(self.summary(data, true));
+        }
+        while self.progress.epoch < self.recipe.epochs {
+            if !self.train_epoch(&loader, on_event)? || !self.finish_epoch(data, on_event)? {
+                return Ok(self.summary(data, true));
+            }
+        }
+        Ok(self.summary(data, false))
+    }
+
+    /// Reads the pictures that each epoch will be measured on, so that damaged ones don't end a run after its first epoch;
+    /// false if told to stop before.
+    fn read_validation(&self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let files = data.validation_files();
+        let of = files.len();
+        let mut done = 0;
+        for batch in loader_of(&self.network, files, self.network.eval_transform()).epoch(0, 0) {
+            let batch = batch?;
+            for (_, message) in &batch.unreadable {
+                on_event(Event::Warning(&format!("can't be validated on: {message}")));
+            }
+            done += batch.labels.len() + batch.unreadable.len();
+            on_event(Event::Check { done, of });
+            if self.options.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn loader(&self, data: &Data) -> Result<Loader> {
+        let recipe = self.recipe;
+        let config = LoaderConfig {
+            batch_size: recipe.batch_size,
+            threads: recipe.loader.threads,
+            prefetch: recipe.loader.prefetch,
+            shuffle: true,
+            balanced: recipe.loader.sampling == Sampling::Balanced,
+            // A last batch of one or two pictures would spoil BatchNorm's statistics.
+            drop_last: data.train.len() >= recipe.batch_size,
+            seed: recipe.seed,
+            max_unreadable: recipe.loader.max_unreadable,
+            cache_mb: recipe.loader.cache_mb,
+            limits: recipe.loader.limits(),
+        };
+        let loader = Loader::new(Arc::clone(&data.train), self.network.train_transform(), config);
+        let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);
+        if folder.is_empty() {
+            return Ok(loader);
+        }
+        Ok(loader.with_disk_cache(DiskCache::open(Path::new(folder), mb << 20, &data.train)?))
+    }
+
+    /// Trains to the end of the epoch; false if told to stop before.
+    fn train_epoch(&mut self, loader: &Loader, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let (epoch, batches) = (self.progress.epoch, loader.batches());
+        let coarse_epochs = self.network.coarse_epochs();
+        let stage = stage_of(epoch, coarse_epochs);
+        if coarse_epochs == Some(epoch) && self.progress.batch == 0 {
+            self.stepper.start_fine_statistics(&self.network)?;
+        }
+        self.network.stage = stage;
+        if self.progress.batch >= batches {
+            return Ok(true);
+        }
+        let schedule = Schedule::new(&self.recipe.schedule, self.recipe.epochs, batches);
+        let mut clock = Instant::now();
+        // A save is due after so many batches, at the next step of the optimiser.
+        let mut next_save = self.progress.batch + self.recipe.checkpoint.every_steps;
+        for batch in loader.epoch(epoch as u64, self.progress.batch) {
+            let mut batch = batch?;
+            for (_, message) in std::mem::take(&mut batch.unreadable) {
+                on_event(Event::Warning(&format!("skipped {message}")));
+            }
+            let number = epoch * batches + self.progress.batch;
+            let lr = self.recipe.optimizer.lr * schedule.factor(number);
+            self.train_batch(batch, stage, number as u64)?;
+            self.progress.batch += 1;
+            self.progress.sums.lr = lr;
+            let done = self.progress.batch;
+            let steps = done.is_multiple_of(self.recipe.optimizer.accumulate) || done == batches;
+            if steps {
+                self.step(lr, on_event)?;
+            }
+            self.progress.sums.seconds += clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            on_event(Event::Batch {
+                epoch: epoch + 1,
+                stage,
+                done,
+                of: batches,
+                loss: self.progress.sums.mean_loss().unwrap_or(f64::NAN),
+                lr,
+                images_per_s: self.progress.sums.images_per_s(),
+            });
+            let stop = self.options.stop.load(Ordering::Relaxed);
+            if steps && (stop || (done >= next_save && done < batches)) {
+                next_save = done + self.recipe.checkpoint.every_steps;
+                self.save_last(on_event)?;
+            }
+            if steps && stop {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn train_batch(&mut self, batch: Batch, stage: Stage, number: u64) -> Result<()> {
+        if batch.labels.is_empty() {
+            return Ok(());
+        }
+        let inputs = Inputs::new(batch, &self.options.device)?;
+        let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, number)?;
+        let sums = &mut self.progress.sums;
+        sums.seen += images;
+        if loss.is_finite() {
+            sums.images += images;
+            sums.loss += loss * images as f64;
+            sums.correct += correct;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if !self.stepper.has_batches() {
+            // None of the pictures could be read, which was said.
+            return Ok(());
+        }
+        if let Some(norm) = self.stepper.update(&self.network, lr)? {
+            self.progress.not_finite = 0;
+            self.progress.sums.steps += 1;
+            self.progress.sums.grad_norm += norm;
+            return Ok(());
+        }
+        let Progress { epoch, batch, not_finite, .. } = &mut self.progress;
+        *not_finite += 1;
+        on_event(Event::Warning(&format!(
+            "epoch {}, batch {batch}: the loss or its gradient is not finite; the step is skipped ({not_finite} in a row)",
+            *epoch + 1
+        )));
+        if *not_finite < NOT_FINITE_LIMIT {
+            return Ok(());
+        }
+        let last = last_path(&self.options.output);
+        Err(Error::NotFinite { steps: *not_finite, epoch: *epoch + 1, checkpoint: last.exists().then_some(last) })
+    }
+
+    /// Validates, writes the epoch's line and its checkpoints; false if told to stop before.
+    fn finish_epoch(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let epoch = self.progress.epoch + 1;
+        let Some(evaluation) = self.validate(data, epoch, on_event)? else {
+            self.save_last(on_event)?;
+            return Ok(false);
+        };
+        for message in &evaluation.unreadable {
+            on_event(Event::Warning(&format!("skipped {message}")));
+        }
+        let sums = self.progress.sums;
+        let record = EpochRecord {
+            epoch,
+            stage: self.network.stage,
+            train_loss: sums.mean_loss(),
+            train_top1: sums.top1(),
+            grad_norm: sums.mean_grad_norm(),
+            val_loss: evaluation.loss,
+            val_top1: evaluation.top1,
+            val_top1_coarse: evaluation.top1_coarse,
+            val_top1_fine: evaluation.top1_fine,
+            val_top5: evaluation.top5,
+            val_area: evaluation.area,
+            val_attention_cosine: evaluation.attention_cosine,
+            lr: sums.lr,
+            images_per_s: sums.images_per_s(),
+        };
+        let best = self.progress.finish_epoch(&record, data.may_choose());
+        if best {
+            self.save_best()?;
+        }
+        let metrics = self.options.output.join("metrics.jsonl");
+        self.lines.push(serde_json::to_string(&record).map_err(|e| Error::io(&metrics, e.into()))?);
+        write_lines(&metrics, &self.lines)?;
+        self.save_last(on_event)?;
+        on_event(Event::Epoch { record: &record, best });
+        Ok(true)
+    }
+
+    fn validate(&self, data: &Data, epoch: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<Evaluation>> {
+        let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
+        let mut work = || {
+            let views = TestViews::default();
+            let nothing_more = &mut |_: &[usize], _: &Prediction| Ok(());
+            evaluate_until(&self.network, data.validation(), views, &self.options.stop, nothing_more, &mut on_batch)
+        };
+        match self.stepper.ema() {
+            Some(ema) => ema.with_averages(&self.network.params, work),
+            None => work(),
+        }
+    }
+
+    /// What was evaluated, without what only resuming needs.
+    fn save_best(&self) -> Result<()> {
+        let path = best_path(&self.options.output);
+        let none = std::collections::BTreeMap::new();
+        let write = || Checkpoint::write(&path, &self.network, &self.progress, &none, &none);
+        match self.stepper.ema() {
+            Some(ema) => ema.with_averages(&self.network.params, write),
+            None => write(),
+        }
+    }
+
+    fn save_last(&self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let path = last_path(&self.options.output);
+        let none = std::collections::BTreeMap::new();
+        let averages = self.stepper.ema().map_or(&none, |ema| ema.averages());
+        Checkpoint::write(&path, &self.network, &self.progress, self.stepper.optimizer().state(), averages)?;
+        on_event(Event::Saved(&path));
+        Ok(())
+    }
+
+    fn summary(&self, data: &Data, interrupted: bool) -> Summary {
+        Summary {
+            epochs: self.progress.epoch,
+            best_epoch: self.progress.best.as_ref().map(|record| record.epoch),
+            last: self.progress.last.clone(),
+            best: self.progress.best.clone(),
+            interrupted,
+            output: self.options.output.to_path_buf(),
+            data: data.clone(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The loss of each method.
+
+use c2f_attention::{Images, Look, ws_dan};
+use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
+use c2f_ops::nn::Pass;
+use candle_core::Tensor;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::Inputs;
+use crate::network::attention_of;
+use crate::recipe::Method;
+use crate::{Network, Result, Stage};
+
+/// What one batch gives.
+pub(super) struct Objective {
+    /// The sum of all terms, a scalar with its graph.
+    pub loss: Tensor,
+    /// (B, K): the coarse look's logits, without a graph.
+    pub logits: Tensor,
+    /// (B, M*C): the coarse look's part features, without a graph, where centres are to follow them.
+    pub parts: Option<Tensor>,
+}
+
+/// The loss of a batch; `batch` is its number in the whole run, which keys what is random in it.
+pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
+    match network.recipe.method {
+        Method::WsDan => ws_dan_objective(network, inputs, batch),
+        _ => looks_objective(network, inputs, stage),
+    }
+}
+
+/// The cross entropy of logits (B, K) and what the pictures show.
+fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Tensor> {
+    Ok(match &inputs.targets {
+        Some(targets) => soft_cross_entropy(logits, targets, smoothing)?,
+        None => cross_entropy(logits, &inputs.labels, smoothing)?,
+    })
+}
+
+/// The weighted sum of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention.
+fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
+    let settings = &network.recipe.loss;
+    let (pass, images) = (Pass::train(), Images { coarse: &inputs.images, source: inputs.source() });
+    let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
+    let output = network.model.forward(&images, &pass, fine_pass.as_ref())?;
+
+    let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
+    if let Some(fine) = &output.fine {
+        let fine = classification(&fine.logits, inputs, settings.label_smoothing)?;
+        loss = (loss.affine(settings.coarse_weight, 0.0)? + fine.affine(settings.fine_weight, 0.0)?)?;
+    }
+    let mut add = |term: Tensor, weight: f64| -> Result<()> {
+        loss = (&loss + term.affine(weight, 0.0)?)?;
+        Ok(())
+    };
+    if let Some(region) = &output.region {
+        let inverse = &network.recipe.inverse;
+        if inverse.area_weight > 0.0 {
+            add(area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
+        }
+        if inverse.total_variation > 0.0 {
+            add(total_variation(&region.map)?, inverse.total_variation)?;
+        }
+    }
+    if let (Some(attention), true) = (&output.coarse.attention, settings.diversity_weight > 0.0) {
+        add(attention_diversity(attention)?, settings.diversity_weight)?;
+    }
+    with_centers(network, inputs, loss, output.coarse)
+}
+
+/// Adds the centre loss of the first look, where the network has centres.
+fn with_centers(network: &Network, inputs: &Inputs, mut loss: Tensor, look: Look) -> Result<Objective> {
+    let parts = look.parts.filter(|_| network.center.is_some());
+    if let (Some(center), Some(parts)) = (&network.center, &parts) {
+        let weight = network.recipe.loss.center_weight;
+        loss = (loss + center.loss(parts, &inputs.labels)?.affine(weight, 0.0)?)?;
+    }
+    Ok(Objective { loss, logits: look.logits.detach(), parts: parts.map(|p| p.detach()) })
+}
+
+/// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre
+/// loss of the raw one.
+fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Objective> {
+    let (recipe, pass) = (&network.recipe, Pass::train());
+    let mut rng = batch_rng(recipe.seed, *b"ws-dan  ", batch);
+    let raw = network.model.look(&inputs.images, &pass)?;
+    let attention = attention_of(raw.attention.as_ref())?.detach();
+
+    let (pictures, _, height, width) = inputs.images.dims4()?;
+    let size = (height, width);
+    let crop_maps = ws_dan::select_maps(&attention, &ws_dan::draw_maps(&attention, &mut rng)?)?;
+    let drop_maps = ws_dan::select_maps(&attention, &ws_dan::draw_maps(&attention, &mut rng)?)?;
+    let mut thresholds =
+        |[least, most]: [f32; 2]| -> Vec<f32> { (0..pictures).map(|_| rng.random_range(least..=most)).collect() };
+    let crop_thresholds = thresholds(recipe.ws_dan.crop_threshold);
+    let boxes = ws_dan::crop_boxes(&crop_maps, size, &crop_thresholds, recipe.ws_dan.crop_padding)?;
+    let cropped = ws_dan::crop(inputs.source(), &boxes, size)?;
+    let dropped = ws_dan::drop(&inputs.images, &drop_maps, &thresholds(recipe.ws_dan.drop_threshold))?;
+
+    let cross_entropy = |logits: &Tensor| classification(logits, inputs, recipe.loss.label_smoothing);
+    let mut loss = cross_entropy(&raw.logits)?;
+    for picture in [cropped, dropped] {
+        loss = (loss + cross_entropy(&network.model.look(&picture, &pass)?.logits)?)?;
+    }
+    loss = loss.affine(1.0 / 3.0, 0.0)?;
+    with_centers(network, inputs, loss, raw)
+}
+
+/// Keyed by seed, purpose and batch, so that a resumed run draws what the uninterrupted one did.
+pub(super) fn batch_rng(seed: u64, purpose: [u8; 8], batch: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&batch.to_le_bytes());
+    key[16..24].copy_from_slice(&purpose);
+    ChaCha8Rng::from_seed(key)
+}

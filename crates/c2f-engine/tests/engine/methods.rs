@@ -1,0 +1,247 @@
+//! Every method trains, evaluates and predicts; what isn't finite is survived.
+
+use crate::support::{network, options, recipe, train_all};
+use c2f_engine::checkpoint::{Checkpoint, best_path, last_path};
+use c2f_engine::{Error, Event, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
+use c2f_engine::{Inputs, Stepper, TestViews, relabel};
+use candle_core::{Device, Tensor};
+
+fn inputs(recipe: &Recipe, network: &Network) -> Inputs {
+    let dataset = c2f_data::open(&recipe.data.as_ref().unwrap().parse().unwrap()).unwrap();
+    let config = c2f_data::LoaderConfig { batch_size: 6, shuffle: true, ..c2f_data::LoaderConfig::default() };
+    let loader = c2f_data::Loader::new(dataset.splits["train"].as_slice().into(), network.train_transform(), config);
+    Inputs::new(loader.epoch(0, 0).next().unwrap().unwrap(), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn every_method_makes_finite_steps_that_move_its_weights() {
+    for method in Method::ALL {
+        let recipe = recipe(method);
+        let network = network(&recipe);
+        let inputs = inputs(&recipe, &network);
+        let mut stepper = Stepper::new(&network).unwrap();
+        let before: Vec<Tensor> = network.params.entries().iter().map(|e| e.var.as_tensor().copy().unwrap()).collect();
+        for batch in 0..2 {
+            let report = stepper.accumulate(&network, &inputs, network.stage, batch).unwrap();
+            assert!(report.loss.is_finite() && report.loss > 0.0, "{method}: {}", report.loss);
+            assert!(stepper.update(&network, 0.01).unwrap().is_some_and(|norm| norm > 0.0), "{method}");
+        }
+        for (entry, before) in network.params.entries().iter().zip(&before) {
+            let change = (entry.var.as_tensor() - before).unwrap().abs().unwrap().sum_all().unwrap();
+            assert!(change.to_scalar::<f32>().unwrap() > 0.0, "{method}: {} didn't move", entry.name);
+        }
+    }
+}
+
+#[test]
+fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
+    for method in Method::ALL {
+        let plain = recipe(method);
+        let mut mixed = plain.clone();
+        for assignment in ["augment.mixup=0.2", "augment.cutmix=1.0", "loss.center_weight=0"] {
+            mixed.set(assignment).unwrap();
+        }
+        let inputs = inputs(&plain, &network(&plain));
+        let loss = |recipe: &Recipe, batch| {
+            let network = network(recipe);
+            let mut stepper = Stepper::new(&network).unwrap();
+            stepper.accumulate(&network, &inputs, network.stage, batch).unwrap().loss
+        };
+        let losses = [0, 1, 2].map(|batch| loss(&mixed, batch));
+        assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{method}: {losses:?}");
+        assert_eq!(loss(&mixed, 1), losses[1], "{method}");
+        assert!(losses[0] != losses[1] && losses[1] != losses[2], "{method}: {losses:?}");
+    }
+}
+
+#[test]
+fn views_at_test_time_change_probabilities_but_not_pictures() {
+    let recipe = recipe(Method::Coarse2fineOrthogonal);
+    let network = network(&recipe);
+    let dataset = c2f_data::open(&recipe.data.as_ref().unwrap().parse().unwrap()).unwrap();
+    let run = |five_crop, flip| {
+        evaluate(&network, &dataset.splits["test"], TestViews { five_crop, flip }, &mut |_, _| {}).unwrap()
+    };
+    let (one, two, ten) = (run(false, false), run(false, true), run(true, true));
+    for other in [&two, &ten] {
+        assert_eq!((other.n, other.area.is_some()), (one.n, one.area.is_some()));
+        assert!(other.rows.iter().zip(&one.rows).all(|(a, b)| (a.sample, a.label) == (b.sample, b.label)));
+        assert!(other.rows.iter().all(|row| (0.0..=1.0).contains(&row.probability)));
+        assert!(other.loss != one.loss && other.loss.is_finite());
+    }
+    assert_eq!(run(true, true).rows, ten.rows);
+}
+
+#[test]
+fn what_is_frozen_stays_and_what_lies_behind_the_endpoint_is_not_made() {
+    let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+    recipe.set("features.endpoint=layer2").unwrap();
+    recipe.set("features.freeze=layer1").unwrap();
+    recipe.set("optimizer.weight_decay=0.1").unwrap();
+    let network = network(&recipe);
+    assert_eq!(network.model.backbone().endpoint().stride, 4);
+    let inputs = inputs(&recipe, &network);
+    let mut stepper = Stepper::new(&network).unwrap();
+    let before: Vec<Tensor> = network.params.entries().iter().map(|e| e.var.as_tensor().copy().unwrap()).collect();
+    stepper.accumulate(&network, &inputs, Stage::Fine, 0).unwrap();
+    stepper.update(&network, 0.01).unwrap();
+    for (entry, before) in network.params.entries().iter().zip(&before) {
+        let change = (entry.var.as_tensor() - before).unwrap().abs().unwrap().sum_all().unwrap();
+        let frozen =
+            ["conv1.", "bn1.", "layer1."].iter().any(|part| entry.name.starts_with(&format!("backbone.{part}")));
+        assert_eq!(change.to_scalar::<f32>().unwrap() == 0.0, frozen, "{}", entry.name);
+        assert!(!entry.name.starts_with("backbone.layer3."), "{}", entry.name);
+    }
+}
+
+#[test]
+fn a_batch_is_learnt_by_heart() {
+    for method in [Method::Baseline, Method::Coarse2fineOrthogonal] {
+        let recipe = recipe(method);
+        let network = network(&recipe);
+        let inputs = inputs(&recipe, &network);
+        let mut stepper = Stepper::new(&network).unwrap();
+        let mut losses = Vec::new();
+        for batch in 0..30 {
+            losses.push(stepper.accumulate(&network, &inputs, network.stage, batch).unwrap().loss);
+            stepper.update(&network, 0.02).unwrap();
+        }
+        assert!(losses[29] < 0.7 * losses[0], "{method}: {losses:?}");
+    }
+}
+
+#[test]
+fn two_half_batches_accumulate_to_the_gradient_of_one() {
+    // Without BatchNorm's statistics of the batch the two would be equal; here the same batch twice is the test.
+    let mut once = recipe(Method::Attention);
+    once.set("ema.decay=0.5").unwrap();
+    // Centres follow every batch.
+    once.set("loss.center_weight=0").unwrap();
+    let mut networks = Vec::new();
+    for repeats in [1, 2] {
+        let network = network(&once);
+        let inputs = inputs(&once, &network);
+        let mut stepper = Stepper::new(&network).unwrap();
+        for _ in 0..repeats {
+            stepper.accumulate(&network, &inputs, Stage::Coarse, 0).unwrap();
+        }
+        assert!(stepper.update(&network, 0.1).unwrap().is_some_and(|norm| norm > 0.0));
+        networks.push(network);
+    }
+    let weight = |network: &Network| {
+        let entry = network.params.get("classifier.weight").unwrap();
+        entry.var.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    for (a, b) in weight(&networks[0]).iter().zip(weight(&networks[1])) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_changes_nothing() {
+    let recipe = recipe(Method::WsDan);
+    let network = network(&recipe);
+    let mut broken = inputs(&recipe, &network);
+    broken.images = broken.images.affine(f64::NAN, 0.0).unwrap();
+    let values = || -> Vec<Vec<f32>> {
+        let entries = network.params.entries();
+        entries.iter().map(|e| e.var.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    };
+    let before = values();
+    let mut stepper = Stepper::new(&network).unwrap();
+    let report = stepper.accumulate(&network, &broken, Stage::Coarse, 0).unwrap();
+    assert!(!report.loss.is_finite());
+    assert!(stepper.update(&network, 0.1).unwrap().is_none());
+    assert_eq!(values(), before);
+}
+
+#[test]
+fn ten_steps_that_are_not_finite_end_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(Method::Attention);
+    for assignment in ["epochs=9", "optimizer.lr=100", "schedule.warmup=0", "optimizer.clip_norm=0"] {
+        recipe.set(assignment).unwrap();
+    }
+    // A factor that overflows the logits from the first step on.
+    recipe.attention.scale = 1e4;
+    recipe.optimizer.weight_decay = 1.0;
+    recipe.optimizer.momentum = 0.99;
+    let mut skipped = 0;
+    let outcome = train(&recipe, &options(folder.path(), false), &mut |event| {
+        if let Event::Warning(text) = event {
+            assert!(text.contains("not finite"), "{text}");
+            skipped += 1;
+        }
+    });
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, Error::NotFinite { steps: 10, .. }), "{error}");
+    assert!(skipped >= 10);
+    assert!(Checkpoint::read(&last_path(folder.path())).is_ok());
+}
+
+#[test]
+fn a_run_leaves_what_evaluation_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(Method::Coarse2fineOrthogonal);
+    let mut events = Vec::new();
+    let summary = train(&recipe, &options(folder.path(), false), &mut |event| {
+        if let Event::Epoch { record, best } = event {
+            events.push((record.clone(), best));
+        }
+    })
+    .unwrap();
+    assert_eq!((summary.epochs, summary.interrupted), (2, false));
+
+    let records = read_metrics(&folder.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(records, events.iter().map(|(record, _)| record.clone()).collect::<Vec<_>>());
+    assert_eq!(records.iter().map(|r| (r.epoch, r.stage)).collect::<Vec<_>>(), [(1, Stage::Coarse), (2, Stage::Fine)]);
+    assert!(records[0].val_top1_fine.is_none() && records[1].val_top1_fine.is_some());
+    assert_eq!(summary.best_epoch, Some(2), "the best epoch is one of the last stage");
+    assert_eq!(Recipe::from_file(&folder.path().join("config.toml")).unwrap(), recipe);
+
+    // Both by the folder and by the file: the same number as training reported.
+    let dataset = c2f_data::open(&recipe.data.as_ref().unwrap().parse().unwrap()).unwrap();
+    for path in [folder.path().to_owned(), best_path(folder.path())] {
+        let network = load_network(&path, &Device::Cpu).unwrap();
+        let samples = relabel(&dataset.splits["test"], &dataset.classes, &network.classes).unwrap();
+        let evaluation = evaluate(&network, &samples, TestViews::default(), &mut |_, _| {}).unwrap();
+        assert_eq!(evaluation.top1, records[1].val_top1);
+        assert_eq!(evaluation.loss, records[1].val_loss);
+        assert_eq!(evaluation.top1_fine, records[1].val_top1_fine);
+        assert_eq!((evaluation.n, evaluation.rows.len()), (samples.len(), samples.len()));
+    }
+}
+
+#[test]
+fn predictions_have_the_parts_of_their_method() {
+    for method in Method::ALL {
+        let recipe = recipe(method);
+        let network = network(&recipe);
+        let images = inputs(&recipe, &network).images;
+        let prediction = network.predict(&images, None).unwrap();
+        let sums = prediction.combined.sum(1).unwrap().to_vec1::<f32>().unwrap();
+        assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{method}: {sums:?}");
+        assert_eq!(prediction.attention.is_some(), method.has_attention(), "{method}");
+        assert_eq!(prediction.region.is_some(), method.has_inverse(), "{method}");
+        assert_eq!(prediction.fine.is_some(), method.has_inverse() || method == Method::WsDan, "{method}");
+        assert_eq!(prediction.boxes.is_some(), prediction.fine.is_some(), "{method}");
+        assert!(!prediction.combined.track_op(), "{method}: evaluation keeps no graph");
+    }
+}
+
+#[test]
+fn averages_are_what_is_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(Method::Attention);
+    recipe.set("ema.decay=0.9").unwrap();
+    recipe.set("epochs=1").unwrap();
+    train_all(&recipe, folder.path());
+    let best = Checkpoint::read(&best_path(folder.path())).unwrap();
+    let last = Checkpoint::read(&last_path(folder.path())).unwrap();
+    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (name, averaged) in &best.weights {
+        assert_eq!(values(averaged), values(&last.ema[name]), "{name}");
+    }
+    assert_ne!(values(&last.weights["classifier.weight"]), values(&last.ema["classifier.weight"]));
+    assert!(best.optimizer.is_empty() && !last.optimizer.is_empty());
+}

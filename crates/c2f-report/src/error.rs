@@ -1,0 +1,15 @@
+//! The error of this crate.
+
+/// Why a picture or a page couldn't be made or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be written, or isn't ours to replace.
+    #[error(transparent)]
+    Files(#[from] c2f_files::Error),
+    /// The recipe names no known backbone.
+    #[error(transparent)]
+    Backbone(#[from] c2f_backbone::Error),
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod chart;
+mod contact;
+mod error;
+mod heat;
+mod page;
+mod panel;
+mod png;
+mod sheet;
+mod text;
+
+pub use contact::{ClassSamples, ContactSheet, contact_sheet};
+pub use error::{Error, Result};
+pub use page::Report;
+pub use panel::{attention_panel, region_panel};
+pub use png::{PNG_MARK, save_png, write_png};
+pub use sheet::sheet;

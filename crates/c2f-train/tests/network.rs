@@ -1,0 +1,87 @@
+//! Data sets and weights from servers on this machine, on the command line.
+
+mod common;
+#[path = "../../c2f-hub/tests/server/mod.rs"]
+mod server;
+
+use std::fs;
+
+use common::{fail, one_line, program, succeed, text, train};
+use server::Server;
+use server::hub::{COMMIT, hub_with};
+
+#[test]
+fn data_fetch_on_the_command_line() {
+    let parent = tempfile::tempdir().unwrap();
+    let to = text(parent.path());
+    assert!(fail(2, &["data", "fetch", "cub2012", "--to", to]).contains("cub2011"));
+    let line = one_line(&[], &{
+        let output = program().args(["data", "fetch", "nabirds", "--to", to]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    });
+    assert!(line.contains("https://dl.allaboutbirds.org/nabirds"), "{line}");
+    // What is there needs no network.
+    fs::create_dir(parent.path().join("CUB_200_2011")).unwrap();
+    let told = succeed(&["data", "fetch", "cub2011", "--to", to]);
+    assert_eq!(told, format!("cub2011:{to}/CUB_200_2011\n"));
+}
+
+#[test]
+fn a_folder_may_begin_with_the_home_folder() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("sets/CUB_200_2011")).unwrap();
+    let output = program().args(["data", "fetch", "cub2011", "--to=~/sets"]).env("HOME", home.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, format!("cub2011:{}/sets/CUB_200_2011\n", text(home.path())));
+}
+
+/// The weights of the backbone `c2f_tiny`, as its initial ones are.
+fn tiny_weights() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(&train(&run, &["--set", "method=baseline", "--set", "epochs=1"]));
+    let checkpoint = fs::read(run.join("checkpoints/best.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&checkpoint).unwrap();
+    let tensors = tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("backbone.")?.to_owned(), view)));
+    safetensors::serialize(tensors.collect::<Vec<_>>(), None).unwrap()
+}
+
+#[test]
+fn training_begins_with_weights_by_name() {
+    let content = tiny_weights();
+    let cdn = Server::with_file(content.clone());
+    let server = hub_with(content, &cdn);
+    let home = tempfile::tempdir().unwrap();
+    let start = |run: &str, name: &str, endpoint: &str| {
+        let run = home.path().join(run);
+        let mut command = program();
+        for variable in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"] {
+            command.env_remove(variable);
+        }
+        command.env("HF_ENDPOINT", endpoint).env("HF_HOME", home.path()).env("NO_PROXY", "127.0.0.1");
+        let more = ["--set", "method=baseline", "--set", "epochs=1", "--weights", name];
+        (command.args(train(&run, &more)).output().unwrap(), run)
+    };
+    let (output, run) = start("run", "org/net", &server.url);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(cdn.count("GET"), 1);
+    let recipe = c2f_engine::Recipe::from_file(&run.join("config.toml")).unwrap();
+    let file = home.path().join(format!("hub/models--org--net/snapshots/{COMMIT}/model.safetensors"));
+    assert_eq!(recipe.weights.as_deref(), Some(text(&file)));
+    // Without the hub it goes on with what is there.
+    let (output, _) = start("again", "org/net", &Server::nowhere());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    for (name, status, word) in [
+        ("org/none", 1, "/org/none doesn't exist"),
+        ("org/../net", 2, "no such file"),
+        ("net.safetensors", 2, "no such file"),
+    ] {
+        let (output, run) = start("wrong", name, &server.url);
+        assert_eq!(output.status.code(), Some(status), "{name}");
+        let line = one_line(&[], &String::from_utf8(output.stderr).unwrap());
+        assert!(line.contains(name) && line.contains(word), "{line}");
+        assert!(!run.exists(), "a run that never began leaves no folder");
+    }
+}
