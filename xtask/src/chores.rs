@@ -17,6 +17,9 @@ pub fn root() -> Result<PathBuf> {
 const KERNEL_TESTS: [&str; 9] =
     ["activation", "batch_norm", "conv", "conv_gradients", "grid_sample", "maps", "pool", "resize", "threads"];
 
+/// Programs that use the library as somebody else's would. Each fails if it doesn't do what it says; the tests have built them.
+const EXAMPLES: [&str; 4] = ["fine_tune", "attention_head", "pictures_in_memory", "nearest_neighbours"];
+
 /// Runs the checks one after the other and stops at the first that fails.
 pub fn ci(root: &Path) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -29,6 +32,9 @@ pub fn ci(root: &Path) -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
     cargo(&["test", "--workspace"])?;
+    for example in EXAMPLES {
+        run(Command::new(root.join("target/debug/examples").join(example)))?;
+    }
     crate::reproduce::check(root, &root.join("target/debug/c2f-train"))?;
     // Where the processor hasn't the set, its best one is tested once more.
     // Whole networks take ten minutes in portable code, which has no kernels that the operations' tests don't run.

@@ -2,7 +2,7 @@
 
 use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Params, Pass};
 use c2f_ops::{Activation, Format, Maps};
-use candle_core::Tensor;
+use candle_core::{ModuleT, Tensor};
 
 use crate::{PartsConfig, Result};
 
@@ -34,8 +34,15 @@ impl AttentionMaps {
     ///
     /// # Errors
     /// If `features` doesn't have the layer's channels.
-    pub fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn run(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
         let features = Maps::new(features, Format::ChannelsFirst)?;
-        Ok(self.layer.forward(&features, pass)?.to_tensor(Format::ChannelsFirst)?)
+        Ok(self.layer.run(&features, pass)?.to_tensor(Format::ChannelsFirst)?)
+    }
+}
+
+impl ModuleT for AttentionMaps {
+    /// [`run`](Self::run) with tracked weights, by the batch's statistics in training and by the running ones otherwise.
+    fn forward_t(&self, features: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        Ok(self.run(features, &Pass::of(train))?)
     }
 }

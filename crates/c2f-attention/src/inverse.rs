@@ -62,7 +62,7 @@ impl InverseMapping {
     ///
     /// # Errors
     /// If the shapes don't fit each other or the mapping.
-    pub fn forward(&self, features: &Tensor, attention: &Tensor, size: (usize, usize), pass: &Pass) -> Result<Tensor> {
+    pub fn run(&self, features: &Tensor, attention: &Tensor, size: (usize, usize), pass: &Pass) -> Result<Tensor> {
         let (features, attention) = if self.detach_attended {
             (features.detach(), attention.detach())
         } else {
@@ -72,9 +72,9 @@ impl InverseMapping {
         for stage in &self.decoder {
             let (_, _, h, w) = self.format.dims(&x)?;
             let larger = resize_bilinear(&x, (2 * h, 2 * w), false, self.format)?;
-            x = stage.forward(&Maps::new(&larger, self.format)?, pass)?.to_tensor(self.format)?;
+            x = stage.run(&Maps::new(&larger, self.format)?, pass)?.to_tensor(self.format)?;
         }
-        let logit = self.format.to_nchw(&self.logit.forward(&x, pass)?)?;
+        let logit = self.format.to_nchw(&self.logit.run_as(&x, self.format, pass)?)?;
         let (_, _, h, w) = logit.dims4()?;
         let shortcut = resize_bilinear(&above_mean(&attention)?, (h, w), false, Format::ChannelsFirst)?;
         let logit = (logit + shortcut.broadcast_mul(&pass.weight(&self.attention_gain))?)?;
@@ -84,7 +84,7 @@ impl InverseMapping {
     /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
     /// projection of A_k . F is A_k times that of F: it is computed once, and (B, M, C, h, w) never exists.
     fn attended(&self, features: &Tensor, attention: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let projected = self.project.forward(&self.format.from_nchw(features)?, pass)?;
+        let projected = self.project.run_as(&self.format.from_nchw(features)?, self.format, pass)?;
         let attention = self.format.from_nchw(attention)?;
         let (b, d, h, w) = self.format.dims(&projected)?;
         let (ab, m, ah, aw) = self.format.dims(&attention)?;

@@ -2,8 +2,8 @@
 
 use c2f_backbone::{Backbone, Endpoint};
 use c2f_ops::nn::{Init, Linear, Params, Pass};
-use c2f_ops::{Format, global_avg_pool};
-use candle_core::Tensor;
+use c2f_ops::{Format, global_avg_pool, log_softmax};
+use candle_core::{ModuleT, Tensor};
 
 use crate::{
     AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, Result, bilinear_attention_pooling,
@@ -87,15 +87,15 @@ impl Model {
     /// # Errors
     /// If `x` isn't a batch of pictures that the backbone can take.
     pub fn look(&self, x: &Tensor, pass: &Pass) -> Result<Look> {
-        let features = self.backbone.forward(x, pass)?;
+        let features = self.backbone.run(x, pass)?;
         let Some(head) = &self.parts else {
             let pooled = global_avg_pool(&features, Format::ChannelsFirst)?;
-            let logits = self.classifier.forward(&pooled, pass)?;
+            let logits = self.classifier.run(&pooled, pass)?;
             return Ok(Look { logits, parts: None, features, attention: None });
         };
-        let attention = head.attention.forward(&features, pass)?;
+        let attention = head.attention.run(&features, pass)?;
         let parts = normalise_parts(&bilinear_attention_pooling(&features, &attention)?)?;
-        let logits = self.classifier.forward(&parts.affine(head.scale, 0.0)?, pass)?;
+        let logits = self.classifier.run(&parts.affine(head.scale, 0.0)?, pass)?;
         Ok(Look { logits, parts: Some(parts), features, attention: Some(attention) })
     }
 
@@ -108,7 +108,7 @@ impl Model {
         else {
             return Err(without_inverse());
         };
-        let map = inverse.forward(&coarse.features, attention, size, pass)?;
+        let map = inverse.run(&coarse.features, attention, size, pass)?;
         let boxes = config.mode.zooms().then(|| region_boxes(&map, config.zoom_std)).transpose()?;
         Ok(Region { map, boxes })
     }
@@ -131,7 +131,7 @@ impl Model {
     ///
     /// # Errors
     /// If the images aren't batches of pictures that the backbone can take.
-    pub fn forward(&self, images: &Images, pass: &Pass, fine_pass: Option<&Pass>) -> Result<Output> {
+    pub fn run(&self, images: &Images, pass: &Pass, fine_pass: Option<&Pass>) -> Result<Output> {
         let coarse = self.look(images.coarse, pass)?;
         let Some(fine_pass) = fine_pass.filter(|_| self.inverse.is_some()) else {
             return Ok(Output { coarse, region: None, fine: None });
@@ -150,6 +150,22 @@ impl Model {
     /// The feature extractor.
     pub fn backbone(&self) -> &dyn Backbone {
         self.backbone.as_ref()
+    }
+}
+
+impl ModuleT for Model {
+    /// Pictures (B, 3, H, W) to the logarithms of the classes' probabilities (B, K): the mean of both looks' or, without an inverse
+    /// mapping, the only one's. They are logits, too: `candle_nn::loss::cross_entropy` and `nll` take them. Both looks are by
+    /// the same statistics; what has a fine look with its own goes through [`run`](Self::run).
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        let pass = Pass::of(train);
+        let output = self.run(&Images { coarse: x, source: x }, &pass, Some(&pass))?;
+        let coarse = log_softmax(&output.coarse.logits)?;
+        let Some(fine) = output.fine else { return Ok(coarse) };
+        let fine = log_softmax(&fine.logits)?;
+        let largest = coarse.maximum(&fine)?.detach();
+        let sum = ((coarse - &largest)?.exp()? + (fine - &largest)?.exp()?)?;
+        sum.log()?.affine(1.0, -std::f64::consts::LN_2)? + largest
     }
 }
 

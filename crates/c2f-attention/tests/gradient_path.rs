@@ -42,7 +42,7 @@ impl Pictures {
 /// Gradients of the fine loss alone, the fine look's own weights being constants.
 fn gradients_through_region(model: &Model, pictures: &Pictures) -> GradStore {
     let fine_pass = Pass::train().with_weights(Weights::Detached);
-    let output = model.forward(&pictures.images(), &Pass::train(), Some(&fine_pass)).unwrap();
+    let output = model.run(&pictures.images(), &Pass::train(), Some(&fine_pass)).unwrap();
     cross_entropy(&output.fine.unwrap().logits, &pictures.labels, 0.0).unwrap().backward().unwrap()
 }
 

@@ -4,7 +4,8 @@ mod common;
 
 use c2f_attention::{HeadConfig, Images, Model, ModelConfig, PartsConfig, RegionMode};
 use c2f_ops::nn::{NormMode, Params, Pass};
-use candle_core::{DType, Device, Tensor};
+use c2f_ops::softmax;
+use candle_core::{DType, Device, ModuleT, Tensor};
 use common::{SmoothBackbone, assert_close, config, params, parts_config, random, values};
 
 fn build(params: &Params, config: &ModelConfig) -> Model {
@@ -63,7 +64,7 @@ fn without_an_inverse_mapping_there_is_one_look() {
     let model = build(&params(0), &ModelConfig { inverse: None, ..config(RegionMode::Mask, 3) });
     let x = random((2, 3, 16, 16), 1);
     let images = Images { coarse: &x, source: &x };
-    let output = model.forward(&images, &Pass::eval(), Some(&Pass::eval())).unwrap();
+    let output = model.run(&images, &Pass::eval(), Some(&Pass::eval())).unwrap();
     assert!(output.region.is_none() && output.fine.is_none());
     assert!(model.region(&output.coarse, (16, 16), &Pass::eval()).unwrap_err().to_string().contains("inverse"));
 }
@@ -72,7 +73,7 @@ fn without_an_inverse_mapping_there_is_one_look() {
 fn without_a_fine_pass_there_is_one_look() {
     let model = build(&params(0), &config(RegionMode::Zoom, 3));
     let x = random((2, 3, 16, 16), 1);
-    let output = model.forward(&Images { coarse: &x, source: &x }, &Pass::eval(), None).unwrap();
+    let output = model.run(&Images { coarse: &x, source: &x }, &Pass::eval(), None).unwrap();
     assert!(output.region.is_none() && output.fine.is_none());
 }
 
@@ -83,12 +84,12 @@ fn the_fine_look_uses_its_own_statistics() {
     let x = random((2, 3, 16, 16), 1);
     let images = Images { coarse: &x, source: &x };
     let mean = |set: &str| values(&params.get(&format!("attention.bn.{set}running_mean")).unwrap().var);
-    model.forward(&images, &Pass::train(), None).unwrap();
+    model.run(&images, &Pass::train(), None).unwrap();
     let coarse = mean("");
     assert!(coarse.iter().all(|&value| value != 0.0));
     assert_eq!(mean("fine_"), [0.0; 3]);
     let coarse_pass = Pass { norm: NormMode::Frozen, ..Pass::train() };
-    model.forward(&images, &coarse_pass, Some(&Pass::train().with_statistics(1))).unwrap();
+    model.run(&images, &coarse_pass, Some(&Pass::train().with_statistics(1))).unwrap();
     assert_eq!(mean(""), coarse);
     assert!(mean("fine_").iter().all(|&value| value != 0.0));
 }
@@ -102,7 +103,7 @@ fn all_zero_attention_gives_finite_values_and_gradients() {
         bias.set(&Tensor::full(-100f32, 3, &Device::Cpu).unwrap()).unwrap();
         let x = random((2, 3, 16, 24), 1).to_dtype(DType::F32).unwrap();
         let images = Images { coarse: &x, source: &x };
-        let output = model.forward(&images, &Pass::train(), Some(&Pass::train())).unwrap();
+        let output = model.run(&images, &Pass::train(), Some(&Pass::train())).unwrap();
         let fine = output.fine.unwrap();
         assert_eq!(values(&fine.attention.unwrap()).iter().sum::<f64>(), 0.0);
         let sum = (output.coarse.logits.sqr().unwrap() + fine.logits.sqr().unwrap()).unwrap().sum_all().unwrap();
@@ -127,4 +128,27 @@ fn settings_are_checked() {
     let mut config = good;
     config.inverse.as_mut().unwrap().zoom_std = f64::NAN;
     assert!(error(config).contains("inverse.zoom_std"));
+}
+
+#[test]
+fn as_candles_module_it_gives_the_logarithm_of_the_mean_probability() {
+    let x = random((2, 3, 16, 24), 1);
+    for head in [HeadConfig::Pooled, HeadConfig::Parts(parts_config())] {
+        let params = params(0);
+        let inverse = config(RegionMode::Zoom, 4).inverse.filter(|_| head != HeadConfig::Pooled);
+        let model = build(&params, &ModelConfig { classes: 4, head, inverse });
+        for train in [true, false] {
+            let output =
+                model.run(&Images { coarse: &x, source: &x }, &Pass::of(train), Some(&Pass::of(train))).unwrap();
+            let looks = [Some(output.coarse.logits), output.fine.map(|fine| fine.logits)];
+            let looks: Vec<_> = looks.into_iter().flatten().map(|logits| softmax(&logits).unwrap()).collect();
+            let mean = Tensor::stack(&looks, 0).unwrap().mean(0).unwrap();
+            let given = model.forward_t(&x, train).unwrap();
+            assert_close("probabilities", &given.exp().unwrap(), &mean, 1e-9);
+            let labels = Tensor::new(&[1_u32, 3], &Device::Cpu).unwrap();
+            let gradients = candle_nn::loss::nll(&given, &labels).unwrap().backward().unwrap();
+            let weight = params.get("classifier.weight").unwrap().var;
+            assert!(values(gradients.get(&weight).unwrap()).iter().all(|value| value.is_finite()));
+        }
+    }
 }

@@ -25,7 +25,7 @@ impl Backbone for FixedFeatures {
         &INFO.endpoints[1]
     }
 
-    fn forward(&self, _: &Tensor, _: &Pass) -> c2f_backbone::Result<Tensor> {
+    fn run(&self, _: &Tensor, _: &Pass) -> c2f_backbone::Result<Tensor> {
         Ok(self.features.as_tensor().clone())
     }
 }

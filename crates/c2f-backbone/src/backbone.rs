@@ -1,7 +1,7 @@
 //! What every feature extractor offers.
 
 use c2f_ops::nn::Pass;
-use candle_core::Tensor;
+use candle_core::{ModuleT, Tensor};
 
 use crate::Result;
 
@@ -87,5 +87,19 @@ pub trait Backbone: Send + Sync {
     ///
     /// # Errors
     /// If `x` doesn't have four dimensions and three channels, is too small for the network, or candle fails.
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
+}
+
+impl ModuleT for dyn Backbone {
+    /// [`run`](Backbone::run) with tracked weights, by the batch's statistics in training and by the running ones otherwise.
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        Ok(self.run(x, &Pass::of(train))?)
+    }
+}
+
+impl ModuleT for Box<dyn Backbone> {
+    /// As that of what is in the box.
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        self.as_ref().forward_t(x, train)
+    }
 }

@@ -112,3 +112,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 fn did_you_mean(near: &[&str]) -> String {
     if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) }
 }
+
+impl From<Error> for candle_core::Error {
+    /// So that `?` works in a function that returns candle's errors.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            error => Self::wrap(error),
+        }
+    }
+}

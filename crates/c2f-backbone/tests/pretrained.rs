@@ -52,7 +52,7 @@ fn albatrosses_are_recognised_and_both_files_say_the_same() {
 
     let backbone = load(&timm);
     let images = pictures(&data, 40, backbone.info());
-    let features = |backbone: &dyn Backbone, images: &Tensor| backbone.forward(images, &Pass::eval()).unwrap();
+    let features = |backbone: &dyn Backbone, images: &Tensor| backbone.run(images, &Pass::eval()).unwrap();
     let maps = features(&*backbone, &images);
     assert_eq!(maps.dims(), [40, 1280, 7, 7]);
 

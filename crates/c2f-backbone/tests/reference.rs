@@ -86,7 +86,7 @@ fn check_endpoints(name: &str, params: &Params, x: &Tensor, expected: &Value, to
         let extent = Extent { endpoint: Some(endpoint.name.to_owned()), freeze: None };
         let backbone = build(name, params, &extent).unwrap();
         assert_eq!(backbone.endpoint(), endpoint);
-        let maps = backbone.forward(x, &Pass::eval()).unwrap();
+        let maps = backbone.run(x, &Pass::eval()).unwrap();
         assert_eq!(maps.dim(1).unwrap(), endpoint.channels, "{}", endpoint.name);
         for (pixels, cells) in x.dims()[2..].iter().zip(&maps.dims()[2..]) {
             // Inception's first layers and its poolings don't pad: each takes away a cell or two.
@@ -99,7 +99,7 @@ fn check_endpoints(name: &str, params: &Params, x: &Tensor, expected: &Value, to
 
 /// The gradients of the input and of all variables with respect to the training output's sum, weighted by noise.
 fn gradients(backbone: &dyn Backbone, x: &Var) -> (Tensor, GradStore) {
-    let y = backbone.forward(x, &Pass::train()).unwrap();
+    let y = backbone.run(x, &Pass::train()).unwrap();
     let probe = noise("probe", y.dims()).to_dtype(y.dtype()).unwrap();
     let gradients = (&y * probe).unwrap().sum_all().unwrap().backward().unwrap();
     (y, gradients)
@@ -191,7 +191,7 @@ fn inception_is_torchvisions_with_transform_input() {
         Tensor::new(&values, &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap().to_dtype(DType::F64).unwrap()
     };
     let normalised = pictures.broadcast_sub(&channels(info.mean)).unwrap().broadcast_div(&channels(info.std)).unwrap();
-    let maps = backbone.forward(&normalised, &Pass::eval()).unwrap();
+    let maps = backbone.run(&normalised, &Pass::eval()).unwrap();
     check("Mixed_7c", &maps, &expected["transform_input"], 1e-7);
 }
 
@@ -200,7 +200,7 @@ fn a_transformer_takes_pictures_of_its_own_size_and_refuses_parts_of_patches() {
     let expected: Value = serde_json::from_str(include_str!("fixtures/vit_small_patch16_224.json")).unwrap();
     let (_, backbone) = made("vit_small_patch16_224", DType::F32);
     let picture = noise("input", &[1, 3, 224, 224]).to_dtype(DType::F32).unwrap();
-    check("norm", &backbone.forward(&picture, &Pass::eval()).unwrap(), &expected["whole"], 1e-4);
-    let error = backbone.forward(&picture.narrow(3, 0, 100).unwrap(), &Pass::eval()).unwrap_err();
+    check("norm", &backbone.run(&picture, &Pass::eval()).unwrap(), &expected["whole"], 1e-4);
+    let error = backbone.run(&picture.narrow(3, 0, 100).unwrap(), &Pass::eval()).unwrap_err();
     assert!(error.to_string().contains("patches of 16 x 16 pixels, which 224 x 100"), "{error}");
 }

@@ -38,7 +38,7 @@ fn cost(name: &str, size: usize) -> (usize, f64) {
     let picture = Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu).unwrap();
     let count = Count::default();
     let subscriber = tracing_subscriber::registry().with(count.clone());
-    with_default(subscriber, || backbone.forward(&picture, &Pass::eval()).unwrap());
+    with_default(subscriber, || backbone.run(&picture, &Pass::eval()).unwrap());
     let parameters = params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);
     (parameters.map(|entry| entry.var.elem_count()).sum(), count.0.load(Ordering::Relaxed) as f64 / 1e9)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::seq::SliceRandom;
 
 use crate::formats::split::stratified;
@@ -11,7 +12,7 @@ use crate::formats::{self, Listed};
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Kind, ParquetFile, Result, Skipped, Spec};
+use crate::{Error, Kind, Maker, ParquetFile, Result, Skipped, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -72,6 +73,16 @@ pub enum Source {
         /// The row, counted from 0.
         row: u64,
     },
+    /// A picture in memory.
+    Memory {
+        /// Its pixels.
+        picture: Arc<RgbImage>,
+    },
+    /// A picture that a closure makes anew each time it is asked for.
+    Made {
+        /// The closure.
+        make: Maker,
+    },
     /// A scene of the synthetic data set, drawn anew each time it is asked for.
     Synthetic {
         /// What to draw; [`Scene::draw`] also gives the boxes of the deciding parts.
@@ -79,6 +90,13 @@ pub enum Source {
         /// Width and height in pixels.
         size: u32,
     },
+}
+
+impl Source {
+    /// Whether the picture is stored somewhere, as a file of a format that has to be decoded.
+    pub fn is_encoded(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Parquet { .. })
+    }
 }
 
 /// A box in the picture as its file holds it, before any EXIF orientation. It is given in pixels as [`Point`] is, whatever

@@ -5,7 +5,8 @@ use crate::{Dataset, Sample, Source};
 
 impl Sample {
     /// A number for this picture of the class `class`, wherever the folder that it is in lies: of the class, the last part of
-    /// the file's name and its length in bytes (0 if it isn't there); of the class, file and row in Parquet; of what is drawn.
+    /// the file's name and its length in bytes (0 if it isn't there); of the class, file and row in Parquet; of the class and the
+    /// name of what a program made, and of its size if it is in memory; of what is drawn.
     pub fn digest(&self, class: &str) -> u64 {
         let digest = Digest::new().text(class);
         match &self.source {
@@ -18,6 +19,10 @@ impl Sample {
                 let name = file.path().file_name().unwrap_or_default();
                 digest.text(&name.to_string_lossy()).number(*row)
             }
+            Source::Memory { picture } => {
+                digest.text(&self.file).number(picture.width().into()).number(picture.height().into())
+            }
+            Source::Made { .. } => digest.text(&self.file),
             Source::Synthetic { scene, size } => digest
                 .number(scene.seed)
                 .number(u64::from(scene.split == Split::Test))

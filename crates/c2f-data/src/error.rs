@@ -15,6 +15,16 @@ pub enum Error {
         /// What is wrong and what was expected.
         message: String,
     },
+    /// A sample's label is none of the data set's classes.
+    #[error("{picture} has the label {label}, expected less than {classes}, the number of classes")]
+    Label {
+        /// The sample.
+        picture: String,
+        /// Its label.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// A file or folder can't be read.
     #[error("{}: {source}", path.display())]
     Read {

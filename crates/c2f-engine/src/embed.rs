@@ -124,7 +124,7 @@ impl Embedder {
     fn forward(&self, images: &Tensor) -> Result<(Tensor, bool)> {
         let pass = Pass::eval();
         let maps = match &self.source {
-            Source::Backbone(backbone) => backbone.forward(images, &pass)?,
+            Source::Backbone(backbone) => backbone.run(images, &pass)?,
             Source::Network(network, features) => {
                 let look = network.model.look(images, &pass)?;
                 match (features, look.parts) {

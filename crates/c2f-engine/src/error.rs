@@ -160,3 +160,13 @@ fn kept(checkpoint: Option<&Path>) -> String {
         None => "no checkpoint had been written yet".to_owned(),
     }
 }
+
+impl From<Error> for candle_core::Error {
+    /// So that `?` works in a function that returns candle's errors.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            error => Self::wrap(error),
+        }
+    }
+}

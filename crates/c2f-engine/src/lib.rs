@@ -29,5 +29,5 @@ pub use recipe::{Method, Recipe};
 pub use run_folder::RunFolder;
 pub use train::{
     Data, EpochRecord, Event, Progress, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn, read_metrics,
-    train,
+    train, train_on,
 };

@@ -201,7 +201,7 @@ impl Network {
             Method::WsDan => self.predict_ws_dan(images, source),
             Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
                 let fine_pass = self.fine_pass(Pass::eval());
-                let output = self.model.forward(&Images { coarse: images, source }, &Pass::eval(), Some(&fine_pass))?;
+                let output = self.model.run(&Images { coarse: images, source }, &Pass::eval(), Some(&fine_pass))?;
                 let coarse = softmax(&output.coarse.logits)?;
                 let fine = output.fine.map(|look| softmax(&look.logits)).transpose()?;
                 let combined = match &fine {
@@ -331,5 +331,5 @@ pub(crate) fn center_weight(recipe: &Recipe) -> f64 {
 }
 
 fn softmax(logits: &Tensor) -> Result<Tensor> {
-    Ok(c2f_losses::log_softmax(logits)?.exp()?)
+    Ok(c2f_ops::log_softmax(logits)?.exp()?)
 }

@@ -1,22 +1,10 @@
 //! Cross-entropy of logits.
 
+use c2f_ops::log_softmax;
 use candle_core::{D, Tensor};
 
 use crate::error::expect_values;
 use crate::{Error, Result};
-
-/// Logarithm of the softmax along the last axis, without overflow.
-///
-/// # Errors
-/// If there are no logits, or candle fails.
-pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    expect_values("log_softmax", "logits", logits)?;
-    // The largest logit is only a shift that cancels out, so it needs no gradient.
-    let largest = logits.detach().max_keepdim(D::Minus1)?;
-    let shifted = logits.broadcast_sub(&largest)?;
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
-    Ok(shifted.broadcast_sub(&log_sum)?)
-}
 
 /// Mean cross-entropy of `logits` (B, K) and `labels` (B), u32 in 0..K, with label smoothing: the target is
 /// `1 - smoothing` on the label plus `smoothing / K` on every class (Szegedy et al. 2016, section 7; the same as

@@ -50,3 +50,13 @@ pub(crate) fn expect_values(loss: &'static str, what: &'static str, tensor: &Ten
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<Error> for candle_core::Error {
+    /// So that `?` works in a function that returns candle's errors.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            error => Self::wrap(error),
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 mod common;
 
-use c2f_losses::{cross_entropy, log_softmax, soft_cross_entropy};
+use c2f_losses::{cross_entropy, soft_cross_entropy};
+use c2f_ops::log_softmax;
 use candle_core::{DType, Device, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, labels, values};
 

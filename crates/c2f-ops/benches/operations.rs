@@ -76,7 +76,7 @@ fn layers(criterion: &mut Criterion) {
         let options = ConvNormActOptions { names: ("conv", "bn"), conv, eps: 1e-3, momentum: 0.1, activation };
         let layer = ConvNormAct::new(&params, inputs, outputs, (kernel, kernel), options).unwrap();
         let x = Var::from_tensor(&values((8, 56, 56, inputs))).unwrap();
-        let forward = |x: &Tensor, pass: &Pass| layer.forward(&Maps::new(x, LAST).unwrap(), pass).unwrap();
+        let forward = |x: &Tensor, pass: &Pass| layer.run(&Maps::new(x, LAST).unwrap(), pass).unwrap();
         group.throughput(Throughput::Elements((8 * 56 * 56 * outputs) as u64));
         let constant = x.as_detached_tensor();
         group.bench_function(BenchmarkId::new("prediction", name), |b| {

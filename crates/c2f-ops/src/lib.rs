@@ -35,5 +35,5 @@ pub use memory::keep_freed_memory;
 pub use pool::{PoolConfig, avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{resize_bicubic, resize_bilinear};
 pub use simd::{check_instruction_set, instruction_set};
-pub use softmax::{scaled_dot_product_attention, softmax};
+pub use softmax::{log_softmax, scaled_dot_product_attention, softmax};
 pub use threads::keep_candle_on_the_callers_thread;

@@ -20,6 +20,19 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() { Ok(x.contiguous()?.apply_op1(Softmax)?) } else { composed(x) }
 }
 
+/// Logarithm of the softmax along the last axis of a tensor of any shape, without overflow.
+///
+/// # Errors
+/// If `x` has no axis or is empty, or candle fails.
+pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
+    expect_values("log_softmax", "input", x)?;
+    // The largest value is only a shift that cancels out, so it needs no gradient.
+    let largest = x.detach().max_keepdim(D::Minus1)?;
+    let shifted = x.broadcast_sub(&largest)?;
+    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    Ok(shifted.broadcast_sub(&log_sum)?)
+}
+
 /// `softmax(q k^T / sqrt(d)) v`, for queries (.., N, d), keys (.., M, d) and values (.., M, e) with the same leading axes
 /// (Vaswani et al. 2017, section 3.2.1; PyTorch's `scaled_dot_product_attention`).
 ///

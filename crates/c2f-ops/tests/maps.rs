@@ -76,8 +76,8 @@ impl Case {
         self.activation.of(&y).unwrap()
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Tensor {
-        self.layer.forward(&Maps::new(x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap()
+    fn run(&self, x: &Tensor, pass: &Pass) -> Tensor {
+        self.layer.run(&Maps::new(x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap()
     }
 }
 
@@ -97,7 +97,7 @@ fn a_bias_before_batch_norm_moves_its_mean() {
     }
     let var = |name: &str| params.get(name).unwrap().var;
     let x = Var::from_tensor(&random((2, 3, 6, 5), 1)).unwrap();
-    let forward = |pass: &Pass| layer.forward(&Maps::new(&x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap();
+    let forward = |pass: &Pass| layer.run(&Maps::new(&x, FIRST).unwrap(), pass).unwrap().to_tensor(FIRST).unwrap();
     let (weight, bias, gamma, beta) = (var("conv.weight"), var("conv.bias"), var("bn.weight"), var("bn.bias"));
     let y = conv2d(&x, &weight, Some(&bias), &Conv2dConfig::default(), FIRST).unwrap();
 
@@ -125,7 +125,7 @@ fn a_layer_is_its_three_operations() {
             for norm in [NormMode::Eval, NormMode::Frozen, NormMode::Train] {
                 let pass = Pass { norm, ..Pass::train() };
                 let expected = layer.separately(&x, &pass);
-                let got = layer.forward(&x, &pass);
+                let got = layer.run(&x, &pass);
                 let what = format!("{shape:?} {activation:?} {norm:?}");
                 assert_close(&what, &got, &expected, 1e-12);
                 let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
@@ -157,7 +157,7 @@ fn large_layers_are_their_operations_too() {
     for (shape, (batch, height, width)) in cases {
         let layer = Case::new(shape, Activation::Relu, DType::F64);
         let x = Var::from_tensor(&random((batch, shape.3, height, width), 1)).unwrap();
-        let (got, expected) = (layer.forward(&x, &Pass::train()), layer.separately(&x, &Pass::train()));
+        let (got, expected) = (layer.run(&x, &Pass::train()), layer.separately(&x, &Pass::train()));
         assert_close(&format!("{shape:?}"), &got, &expected, 1e-11);
         let (got, expected) = (projected(&got).backward().unwrap(), projected(&expected).backward().unwrap());
         assert_close(&format!("{shape:?} x"), got.get(&x).unwrap(), expected.get(&x).unwrap(), 1e-10);
@@ -171,8 +171,8 @@ fn prediction_without_a_graph_is_the_same() {
     for shape in SHAPES {
         let layer = Case::new(shape, Activation::Relu6, DType::F64);
         let x = random((2, shape.3, 8, 7), 1);
-        let tracked = layer.forward(&x, &Pass::eval().with_weights(Weights::Tracked));
-        let finished = layer.forward(&x, &Pass::eval());
+        let tracked = layer.run(&x, &Pass::eval().with_weights(Weights::Tracked));
+        let finished = layer.run(&x, &Pass::eval());
         assert!(!finished.track_op() && tracked.track_op());
         assert_close(&format!("{shape:?}"), &finished, &tracked, 1e-12);
     }
@@ -181,9 +181,9 @@ fn prediction_without_a_graph_is_the_same() {
 /// Two layers, a residual, a pooling: maps that are read once and maps that are read twice.
 fn network(layers: &[Case; 3], x: &Tensor) -> c2f_ops::Result<Tensor> {
     let pass = Pass::train();
-    let stem = layers[0].layer.forward(&Maps::new(x, FIRST)?, &pass)?;
+    let stem = layers[0].layer.run(&Maps::new(x, FIRST)?, &pass)?;
     let pooled = stem.max_pool(&PoolConfig { kernel: (3, 3), stride: (2, 2), padding: (1, 1) })?;
-    let branch = layers[2].layer.forward(&layers[1].layer.forward(&pooled, &pass)?, &pass)?;
+    let branch = layers[2].layer.run(&layers[1].layer.run(&pooled, &pass)?, &pass)?;
     let sum = branch.add(&pooled, Activation::Relu)?;
     sum.add(&sum, Activation::Identity)?.to_tensor(FIRST)
 }
@@ -225,7 +225,7 @@ const WINDOWS: PoolConfig = PoolConfig { kernel: (3, 3), stride: (1, 1), padding
 /// Branches side by side: one that the joined maps alone read, one behind a pooling, and one that is there twice.
 fn module(layers: &[Case; 3], x: &Tensor) -> c2f_ops::Result<Tensor> {
     let x = Maps::new(x, FIRST)?;
-    let [one, pooled, twice] = layers.each_ref().map(|case| case.layer.forward(&x, &Pass::train()));
+    let [one, pooled, twice] = layers.each_ref().map(|case| case.layer.run(&x, &Pass::train()));
     let twice = twice?;
     Maps::concat(&[one?, pooled?.max_pool(&WINDOWS)?, twice.clone(), twice])?.to_tensor(FIRST)
 }
@@ -287,7 +287,7 @@ fn results_are_the_same_bits_on_one_two_and_three_threads() {
             let layer = Case::new(shape, Activation::Relu6, DType::F32);
             let x = Var::from_tensor(&x).unwrap();
             rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-                let y = layer.forward(&x, &Pass::train());
+                let y = layer.run(&x, &Pass::train());
                 let gradients = projected(&y).backward().unwrap();
                 let parameters = layer.params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);
                 let mut all = vec![bits(&y), bits(gradients.get(&x).unwrap())];
@@ -315,7 +315,7 @@ fn tensors_go_in_and_come_out_unchanged() {
 #[test]
 fn a_second_backward_pass_and_wrong_shapes_are_errors() {
     let layer = Case::new((1, 1, 1, 2, 3), Activation::Relu, DType::F64);
-    let y = projected(&layer.forward(&random((1, 2, 3, 3), 1), &Pass::train()));
+    let y = projected(&layer.run(&random((1, 2, 3, 3), 1), &Pass::train()));
     y.backward().unwrap();
     let error = y.backward().unwrap_err().to_string();
     assert!(error.contains("can run once"), "{error}");
@@ -323,7 +323,7 @@ fn a_second_backward_pass_and_wrong_shapes_are_errors() {
     let maps = |shape: (usize, usize, usize, usize)| Maps::new(&random(shape, 1), FIRST).unwrap();
     let error = maps((1, 2, 3, 3)).add(&maps((1, 2, 3, 4)), Activation::Relu).unwrap_err().to_string();
     assert!(error.contains("[1, 2, 3, 4]"), "{error}");
-    let error = layer.layer.forward(&maps((1, 5, 3, 3)), &Pass::train()).unwrap_err().to_string();
+    let error = layer.layer.run(&maps((1, 5, 3, 3)), &Pass::train()).unwrap_err().to_string();
     assert!(error.contains("5 channels"), "{error}");
     assert!(Maps::new(&random((2, 3), 1), FIRST).is_err());
 }

@@ -24,14 +24,13 @@ fn running_statistics_follow_as_pytorchs() {
     let expected = fixture("batch_norm");
     let params = Params::new(&Device::Cpu, DType::F32, 0);
     let norm = layer(&params);
-    let native = |name: &str| Format::native(&Device::Cpu).from_nchw(&expected[name]).unwrap();
-    norm.forward(&native("x"), &Pass::train()).unwrap();
-    norm.forward(&native("direction"), &Pass::train()).unwrap();
+    norm.run(&expected["x"], &Pass::train()).unwrap();
+    norm.run(&expected["direction"], &Pass::train()).unwrap();
     assert_close("mean", &value(&params, "running_mean"), &expected["layer.mean"], 1e-6);
     assert_close("var", &value(&params, "running_var"), &expected["layer.var"], 1e-6);
 
-    let y = norm.forward(&native("x"), &Pass::eval()).unwrap();
-    assert_close("output", &Format::native(&Device::Cpu).to_nchw(&y).unwrap(), &expected["layer.y"], 1e-5);
+    let y = norm.run(&expected["x"], &Pass::eval()).unwrap();
+    assert_close("output", &y, &expected["layer.y"], 1e-5);
     assert_close("mean after prediction", &value(&params, "running_mean"), &expected["layer.mean"], 1e-6);
 }
 
@@ -39,12 +38,12 @@ fn running_statistics_follow_as_pytorchs() {
 fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
     let params = Params::new(&Device::Cpu, DType::F64, 0);
     let norm = layer(&params);
-    let input = params.parameter("input", (2, 3, 3, 4), Init::Normal { std: 1.0 }).unwrap();
-    norm.forward(&random((2, 3, 3, 4), 1), &Pass::train()).unwrap();
+    let input = params.parameter("input", (2, 4, 3, 3), Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
+    norm.run(&random((2, 4, 3, 3), 1), &Pass::train()).unwrap();
     let (mean, var) = (value(&params, "running_mean").copy().unwrap(), value(&params, "running_var").copy().unwrap());
 
-    let y = norm.forward(input.as_tensor(), &Pass::frozen()).unwrap();
-    assert_close("output", &y, &norm.forward(&input.as_detached_tensor(), &Pass::eval()).unwrap(), 0.0);
+    let y = norm.run(input.as_tensor(), &Pass::frozen()).unwrap();
+    assert_close("output", &y, &norm.run(&input.as_detached_tensor(), &Pass::eval()).unwrap(), 0.0);
     let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
     assert!(gradients.get(&input).is_some());
     for name in ["weight", "bias"] {
@@ -58,20 +57,20 @@ fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
 fn each_set_of_statistics_moves_alone() {
     let params = Params::new(&Device::Cpu, DType::F64, 0).with_statistics(2);
     let norm = layer(&params);
-    let x = (random((2, 3, 3, 4), 1) + 5.0).unwrap();
-    norm.forward(&x, &Pass::train().with_statistics(1)).unwrap();
+    let x = (random((2, 4, 3, 3), 1) + 5.0).unwrap();
+    norm.run(&x, &Pass::train().with_statistics(1)).unwrap();
     assert_eq!(values(&value(&params, "running_mean")), [0.0; 4]);
     assert_eq!(values(&value(&params, "running_var")), [1.0; 4]);
     assert!(values(&value(&params, "fine_running_mean")).iter().all(|mean| (0.4..0.6).contains(mean)));
-    let coarse = norm.forward(&x, &Pass::eval()).unwrap();
-    let fine = norm.forward(&x, &Pass::eval().with_statistics(1)).unwrap();
+    let coarse = norm.run(&x, &Pass::eval()).unwrap();
+    let fine = norm.run(&x, &Pass::eval().with_statistics(1)).unwrap();
     assert!(values(&(coarse - fine).unwrap()).iter().all(|difference| difference.abs() > 0.1));
 }
 
 #[test]
 fn a_set_that_is_not_there_is_an_error() {
     let norm = layer(&Params::new(&Device::Cpu, DType::F64, 0));
-    let error = norm.forward(&random((2, 3, 3, 4), 1), &Pass::eval().with_statistics(1)).unwrap_err();
+    let error = norm.run(&random((2, 4, 3, 3), 1), &Pass::eval().with_statistics(1)).unwrap_err();
     assert!(error.to_string().contains("statistics 1 of 1"), "{error}");
 }
 
@@ -79,12 +78,12 @@ fn a_set_that_is_not_there_is_an_error() {
 fn detached_weights_get_no_gradient_but_pass_it_on() {
     let params = Params::new(&Device::Cpu, DType::F64, 0);
     let linear = Linear::new(&params, 3, 2, true, Init::TORCH).unwrap();
-    let input = params.parameter("input", (4, 3), Init::Normal { std: 1.0 }).unwrap();
+    let input = params.parameter("input", (4, 3), Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
     let pass = Pass { norm: NormMode::Train, weights: Weights::Detached, statistics: 0 };
-    let gradients = linear.forward(input.as_tensor(), &pass).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradients = linear.run(input.as_tensor(), &pass).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(gradients.get(&input).is_some());
     assert!(gradients.get(&params.get("weight").unwrap().var).is_none());
-    let gradients = linear.forward(input.as_tensor(), &Pass::train()).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradients = linear.run(input.as_tensor(), &Pass::train()).unwrap().sum_all().unwrap().backward().unwrap();
     assert_eq!(values(gradients.get(&params.get("bias").unwrap().var).unwrap()), [4.0, 4.0]);
 }
 
@@ -100,25 +99,23 @@ fn statistics_of_one_value_are_refused_and_move_nothing() {
         activation: Activation::Relu,
     };
     let block = ConvNormAct::new(&params, 4, 4, (1, 1), options).unwrap();
-    let one = random((1, 1, 1, 4), 1);
+    let one = random((1, 4, 1, 1), 1);
     let before: Vec<_> = params.entries().iter().map(|entry| values(&entry.var)).collect();
-    let maps = |x: &Tensor| Maps::new(x, Format::ChannelsLast).unwrap();
-    for error in
-        [norm.forward(&one, &Pass::train()).unwrap_err(), block.forward(&maps(&one), &Pass::train()).unwrap_err()]
-    {
+    let maps = |x: &Tensor| Maps::new(x, Format::ChannelsFirst).unwrap();
+    for error in [norm.run(&one, &Pass::train()).unwrap_err(), block.run(&maps(&one), &Pass::train()).unwrap_err()] {
         let expected = "[1, 4, 1, 1], expected more than 1 value per channel when training";
         assert!(error.to_string().contains(expected), "{error}");
     }
     for pass in [Pass::eval(), Pass::frozen()] {
-        norm.forward(&one, &pass).unwrap();
-        block.forward(&maps(&one), &pass).unwrap();
+        norm.run(&one, &pass).unwrap();
+        block.run(&maps(&one), &pass).unwrap();
     }
     let after: Vec<_> = params.entries().iter().map(|entry| values(&entry.var)).collect();
     assert_eq!(before, after);
     // Two values are enough, whether of two pictures or of two pixels.
-    for x in [random((2, 1, 1, 4), 1), random((1, 1, 2, 4), 1)] {
-        norm.forward(&x, &Pass::train()).unwrap();
-        block.forward(&maps(&x), &Pass::train()).unwrap();
+    for x in [random((2, 4, 1, 1), 1), random((1, 4, 1, 2), 1)] {
+        norm.run(&x, &Pass::train()).unwrap();
+        block.run(&maps(&x), &Pass::train()).unwrap();
     }
 }
 

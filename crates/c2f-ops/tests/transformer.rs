@@ -66,9 +66,9 @@ fn a_scaled_linear_layer_scales_its_outputs() {
     let layer = Linear::new(&params, 5, 7, true, Init::TORCH).unwrap();
     params.get("bias").unwrap().var.set(&random(7, 4)).unwrap();
     let (x, scale) = (random((2, 3, 5), 1), random(7, 3));
-    let expected = layer.forward(&x, &Pass::train()).unwrap().broadcast_mul(&scale).unwrap();
-    assert_close("scaled", &layer.forward_scaled(&x, &scale, &Pass::train()).unwrap(), &expected, 1e-12);
-    check_gradient(&[x, scale], |t| layer.forward_scaled(&t[0], &t[1], &Pass::train()), 1e-6);
+    let expected = layer.run(&x, &Pass::train()).unwrap().broadcast_mul(&scale).unwrap();
+    assert_close("scaled", &layer.run_scaled(&x, &scale, &Pass::train()).unwrap(), &expected, 1e-12);
+    check_gradient(&[x, scale], |t| layer.run_scaled(&t[0], &t[1], &Pass::train()), 1e-6);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
 use c2f_backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
+use c2f_ops::Padding;
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
-use c2f_ops::{Format, Padding};
 use candle_core::{DType, Device, Shape, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -54,7 +54,6 @@ pub static INFO: BackboneInfo = BackboneInfo {
 pub struct SmoothBackbone {
     first: Conv2d,
     second: Conv2d,
-    format: Format,
 }
 
 impl SmoothBackbone {
@@ -65,7 +64,7 @@ impl SmoothBackbone {
             Conv2d::new(&params.at(name), inputs, outputs, (4, 4), options).unwrap()
         };
         let (first, second) = (conv("first", 3, 4, 4, 0), conv("second", 4, 5, 2, 1));
-        Box::new(Self { first, second, format: params.format() })
+        Box::new(Self { first, second })
     }
 }
 
@@ -78,9 +77,8 @@ impl Backbone for SmoothBackbone {
         &INFO.endpoints[0]
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> c2f_backbone::Result<Tensor> {
-        let hidden = self.first.forward(&self.format.from_nchw(x)?, pass)?.tanh()?;
-        Ok(self.format.to_nchw(&self.second.forward(&hidden, pass)?)?)
+    fn run(&self, x: &Tensor, pass: &Pass) -> c2f_backbone::Result<Tensor> {
+        Ok(self.second.run(&self.first.run(x, pass)?.tanh()?, pass)?)
     }
 }
 

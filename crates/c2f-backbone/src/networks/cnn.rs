@@ -9,7 +9,7 @@ use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
 /// What a stage consists of.
 pub(crate) trait Layer: Send + Sync {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps>;
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps>;
 }
 
 /// The layers up to an endpoint from the one before it.
@@ -39,12 +39,12 @@ impl Backbone for Cnn {
         self.cut.endpoint(self.info)
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut x = Maps::new(x, Format::ChannelsFirst)?;
         for (stage, layers) in self.stages.iter().enumerate() {
             let pass = self.cut.pass(stage, pass);
             for layer in layers {
-                x = layer.forward(&x, &pass)?;
+                x = layer.run(&x, &pass)?;
             }
         }
         Ok(x.to_tensor(Format::ChannelsFirst)?)
@@ -52,8 +52,8 @@ impl Backbone for Cnn {
 }
 
 impl Layer for ConvNormAct {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
-        Ok(ConvNormAct::forward(self, x, pass)?)
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        Ok(ConvNormAct::run(self, x, pass)?)
     }
 }
 
@@ -68,7 +68,7 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&self, x: &Maps, _: &Pass) -> Result<Maps> {
+    fn run(&self, x: &Maps, _: &Pass) -> Result<Maps> {
         Ok(x.max_pool(&self.0)?)
     }
 }

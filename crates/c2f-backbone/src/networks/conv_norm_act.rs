@@ -55,10 +55,10 @@ pub(crate) fn conv_norm_act(
     let explicit = ConvPadding::Explicit(padding);
     let (padding, eps, init) = match convention {
         Convention::ResNet | Convention::Vgg => (explicit, 1e-5, Init::KaimingNormalFanOut),
-        Convention::Inception => (explicit, 1e-3, Init::Normal { std: 0.1 }),
+        Convention::Inception => (explicit, 1e-3, Init::Normal { mean: 0.0, std: 0.1 }),
         Convention::TensorFlow => {
             let fan_out = kernel.0 * kernel.1 * outputs / groups;
-            (ConvPadding::Same, 1e-3, Init::Normal { std: (2.0 / fan_out as f64).sqrt() })
+            (ConvPadding::Same, 1e-3, Init::Normal { mean: 0.0, std: (2.0 / fan_out as f64).sqrt() })
         }
     };
     let conv = Conv2dOptions { stride, padding, groups, bias: convention == Convention::Vgg, init };

@@ -27,7 +27,7 @@ const WIDTHS: [usize; 4] = [96, 192, 384, 768];
 const DEPTHS: [usize; 4] = [3, 3, 9, 3];
 const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
-const WEIGHTS: Init = Init::Normal { std: 0.02 };
+const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
 pub(crate) fn convnext_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
     let stages = (0..WIDTHS.len()).map(|stage| {
@@ -66,11 +66,10 @@ struct Shrink {
 }
 
 impl cnn::Layer for Shrink {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
-        let conv = |last: Tensor| on_native(&last, |x| Ok(self.conv.forward(x, pass)?));
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        let conv = |x: &Tensor| self.conv.run_as(x, Format::ChannelsLast, pass);
         let x = x.to_tensor(Format::ChannelsLast)?;
-        let y =
-            if self.norm_first { conv(self.norm.forward(&x, pass)?)? } else { self.norm.forward(&conv(x)?, pass)? };
+        let y = if self.norm_first { conv(&self.norm.run(&x, pass)?)? } else { self.norm.run(&conv(&x)?, pass)? };
         Ok(Maps::new(&y, Format::ChannelsLast)?)
     }
 }
@@ -79,9 +78,9 @@ impl cnn::Layer for Shrink {
 struct Blocks(Vec<Block>);
 
 impl cnn::Layer for Blocks {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let x = x.to_tensor(Format::ChannelsLast)?;
-        let y = self.0.iter().try_fold(x, |x, block| block.forward(&x, pass))?;
+        let y = self.0.iter().try_fold(x, |x, block| block.run(&x, pass))?;
         Ok(Maps::new(&y, Format::ChannelsLast)?)
     }
 }
@@ -108,15 +107,9 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = self.norm.forward(&on_native(x, |x| Ok(self.depthwise.forward(x, pass)?))?, pass)?;
-        let y = gelu(&self.expand.forward(&y, pass)?)?;
-        Ok((x + self.project.forward_scaled(&y, &pass.weight(&self.gamma), pass)?)?)
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = self.norm.run(&self.depthwise.run_as(x, Format::ChannelsLast, pass)?, pass)?;
+        let y = gelu(&self.expand.run(&y, pass)?)?;
+        Ok((x + self.project.run_scaled(&y, &pass.weight(&self.gamma), pass)?)?)
     }
-}
-
-/// Runs `f`, which takes and gives maps in the device's own format, on maps (B, H, W, C).
-fn on_native(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let native = Format::native(x.device());
-    Ok(native.convert(&f(&Format::ChannelsLast.convert(x, native)?)?, Format::ChannelsLast)?)
 }

@@ -187,8 +187,8 @@ impl MbConv {
 }
 
 impl cnn::Layer for MbConv {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
-        let y = self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))?;
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+        let y = self.layers.iter().try_fold(x.clone(), |x, layer| layer.run(&x, pass))?;
         Ok(if self.residual { y.add(x, Activation::Identity)? } else { y })
     }
 }

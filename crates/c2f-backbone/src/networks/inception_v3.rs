@@ -203,18 +203,18 @@ impl Branch {
         Self { pool: Some(Pool::Maxima), row: Vec::new(), ends: Vec::new() }
     }
 
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Vec<Maps>> {
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Vec<Maps>> {
         let window = PoolConfig { kernel: THREE, stride: (1, 1), padding: (1, 1) };
         let pooled = match self.pool {
             None => x.clone(),
             Some(Pool::Means) => x.avg_pool(&window, true)?,
             Some(Pool::Maxima) => x.max_pool(&PoolConfig { stride: (2, 2), padding: (0, 0), ..window })?,
         };
-        let row = self.row.iter().try_fold(pooled, |x, layer| layer.forward(&x, pass))?;
+        let row = self.row.iter().try_fold(pooled, |x, layer| layer.run(&x, pass))?;
         if self.ends.is_empty() {
             return Ok(vec![row]);
         }
-        self.ends.iter().map(|end| Ok(end.forward(&row, pass)?)).collect()
+        self.ends.iter().map(|end| Ok(end.run(&row, pass)?)).collect()
     }
 }
 
@@ -226,10 +226,10 @@ fn joined<const N: usize>(branches: [Result<Branch>; N]) -> Result<Box<dyn cnn::
 }
 
 impl cnn::Layer for Mixed {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let mut maps = Vec::new();
         for branch in &self.0 {
-            maps.extend(branch.forward(x, pass)?);
+            maps.extend(branch.run(x, pass)?);
         }
         Ok(Maps::concat(&maps)?)
     }

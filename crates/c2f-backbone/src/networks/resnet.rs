@@ -123,12 +123,12 @@ impl Residual {
 }
 
 impl cnn::Layer for Residual {
-    fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+    fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let shortcut = match &self.downsample {
-            Some(downsample) => downsample.forward(x, pass)?,
+            Some(downsample) => downsample.run(x, pass)?,
             None => x.clone(),
         };
-        let branch = self.branch.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))?;
+        let branch = self.branch.iter().try_fold(x.clone(), |x, layer| layer.run(&x, pass))?;
         Ok(branch.add(&shortcut, Activation::Relu)?)
     }
 }

@@ -30,7 +30,7 @@ const GRID: usize = 14;
 const BLOCKS_PER_STAGE: usize = 4;
 const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
-const WEIGHTS: Init = Init::Normal { std: 0.02 };
+const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
 pub(crate) fn vit_small_patch16_224(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
     let options = Conv2dOptions { stride: PATCH, bias: true, ..Conv2dOptions::default() };
@@ -39,7 +39,7 @@ pub(crate) fn vit_small_patch16_224(params: &Params, cut: Cut) -> Result<Box<dyn
     Ok(Box::new(VisionTransformer {
         cut,
         patches: Conv2d::new(&params.at("patch_embed.proj"), 3, WIDTH, (PATCH, PATCH), options)?,
-        class: params.parameter("cls_token", (1, 1, WIDTH), Init::Normal { std: 1e-6 })?,
+        class: params.parameter("cls_token", (1, 1, WIDTH), Init::Normal { mean: 0.0, std: 1e-6 })?,
         positions: params.parameter("pos_embed", (1, 1 + GRID * GRID, WIDTH), WEIGHTS)?,
         blocks: blocks.collect::<Result<_>>()?,
         norm: is_whole.then(|| LayerNorm::new(&params.at("norm"), WIDTH, EPS)).transpose()?,
@@ -65,7 +65,7 @@ impl Backbone for VisionTransformer {
         self.cut.endpoint(self.info())
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
         if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
             return Err(Error::Patches { backbone: self.info().name, patch: PATCH, size: (height, width) });
@@ -73,10 +73,10 @@ impl Backbone for VisionTransformer {
         let grid = (height / PATCH, width / PATCH);
         let mut x = self.embed(x, grid, &self.cut.pass(0, pass))?;
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x, &self.cut.pass(index / BLOCKS_PER_STAGE, pass))?;
+            x = block.run(&x, &self.cut.pass(index / BLOCKS_PER_STAGE, pass))?;
         }
         if let Some(norm) = &self.norm {
-            x = norm.forward(&x, &self.cut.pass(self.cut.stages - 1, pass))?;
+            x = norm.run(&x, &self.cut.pass(self.cut.stages - 1, pass))?;
         }
         let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, WIDTH))?;
         Ok(Format::ChannelsLast.to_nchw(&maps)?)
@@ -86,10 +86,10 @@ impl Backbone for VisionTransformer {
 impl VisionTransformer {
     /// Images to tokens (B, 1 + patches, C), the class token first.
     fn embed(&self, x: &Tensor, grid: (usize, usize), pass: &Pass) -> Result<Tensor> {
-        let format = Format::native(x.device());
-        let patches = self.patches.forward(&format.from_nchw(x)?, pass)?;
+        let format = Format::ChannelsLast;
+        let patches = self.patches.run_as(&format.from_nchw(x)?, format, pass)?;
         let batch = x.dim(0)?;
-        let patches = format.convert(&patches, Format::ChannelsLast)?.reshape((batch, (), WIDTH))?;
+        let patches = patches.reshape((batch, (), WIDTH))?;
         let class = pass.weight(&self.class).broadcast_as((batch, 1, WIDTH))?.contiguous()?;
         Ok(Tensor::cat(&[class, patches], 1)?.broadcast_add(&self.positions(grid, pass)?)?)
     }
@@ -133,18 +133,18 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let x = (x + self.attend(&self.norm1.forward(x, pass)?, pass)?)?;
-        let inner = gelu(&self.expand.forward(&self.norm2.forward(&x, pass)?, pass)?)?;
-        Ok((&x + self.project.forward(&inner, pass)?)?)
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let x = (x + self.attend(&self.norm1.run(x, pass)?, pass)?)?;
+        let inner = gelu(&self.expand.run(&self.norm2.run(&x, pass)?, pass)?)?;
+        Ok((&x + self.project.run(&inner, pass)?)?)
     }
 
     fn attend(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
-        let qkv = self.qkv.forward(x, pass)?.reshape((batch, tokens, 3, Self::HEADS, WIDTH / Self::HEADS))?;
+        let qkv = self.qkv.run(x, pass)?.reshape((batch, tokens, 3, Self::HEADS, WIDTH / Self::HEADS))?;
         // (3, B, heads, N, d)
         let qkv = qkv.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let seen = scaled_dot_product_attention(&qkv.get(0)?, &qkv.get(1)?, &qkv.get(2)?)?;
-        Ok(self.proj.forward(&seen.transpose(1, 2)?.reshape((batch, tokens, WIDTH))?, pass)?)
+        Ok(self.proj.run(&seen.transpose(1, 2)?.reshape((batch, tokens, WIDTH))?, pass)?)
     }
 }

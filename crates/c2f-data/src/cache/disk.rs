@@ -110,7 +110,7 @@ impl Key {
         let (file, row) = match &sample.source {
             Source::File { root } => (root.join(&*sample.file), None),
             Source::Parquet { file, row } => (file.path().to_owned(), Some(*row)),
-            Source::Synthetic { .. } => return None,
+            Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => return None,
         };
         let mut sha = Sha256::new();
         sha.update(std::path::absolute(&file).ok()?.as_os_str().as_encoded_bytes());

@@ -43,18 +43,22 @@ pub fn decode(sample: &Sample) -> Result<RgbImage> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_within(sample: &Sample, limits: Limits) -> Result<RgbImage> {
-    if let Source::Synthetic { scene, size } = &sample.source {
-        return Ok(scene.draw(*size).image);
+    match &sample.source {
+        Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
+        Source::Memory { picture } => Ok(RgbImage::clone(picture)),
+        Source::Made { make } => guarded(|| make.make()).map_err(|message| picture_error(sample, message)),
+        Source::File { .. } | Source::Parquet { .. } => {
+            Ok(decode_encoded(sample, &encoded(sample, limits)?, limits)?.image)
+        }
     }
-    Ok(decode_encoded(sample, &encoded(sample, limits)?, limits)?.image)
 }
 
-/// The bytes of a sample as they are stored; of a drawing there are none.
+/// The bytes of a sample as they are stored; of one that isn't there are none.
 pub(crate) fn encoded(sample: &Sample, limits: Limits) -> Result<Vec<u8>> {
     match &sample.source {
         Source::File { root } => read(&root.join(&*sample.file), limits),
         Source::Parquet { file, row } => file.picture(*row),
-        Source::Synthetic { .. } => Ok(Vec::new()),
+        Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => Ok(Vec::new()),
     }
 }
 
@@ -69,7 +73,9 @@ fn picture_error(sample: &Sample, message: String) -> Error {
             Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
         }
         Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
-        Source::Synthetic { .. } => Error::Picture { path: sample.file.as_ref().into(), message },
+        Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => {
+            Error::Picture { path: sample.file.as_ref().into(), message }
+        }
     }
 }
 
@@ -85,8 +91,12 @@ pub(crate) struct Header {
 
 /// The header of a sample. No pixel is decoded.
 pub(crate) fn header(sample: &Sample, limits: Limits) -> Result<Header> {
-    if let Source::Synthetic { size, .. } = sample.source {
-        return Ok(Header { width: size, height: size, orientation: Orientation::NoTransforms });
+    if !sample.source.is_encoded() {
+        let (width, height) = match &sample.source {
+            Source::Synthetic { size, .. } => (*size, *size),
+            _ => decode_within(sample, limits)?.dimensions(),
+        };
+        return Ok(Header { width, height, orientation: Orientation::NoTransforms });
     }
     header_of_bytes(&encoded(sample, limits)?, limits).map_err(|message| picture_error(sample, message))
 }

@@ -7,7 +7,7 @@ use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
 
 use crate::decode::{Limits, decode_encoded, encoded};
-use crate::{Error, Result, Sample, Source, decode};
+use crate::{Error, Result, Sample, decode};
 
 /// The first half of a SHA-256.
 pub(super) type Hash = [u8; 16];
@@ -47,7 +47,7 @@ pub(super) fn look(sample: &Sample) -> Seen {
 }
 
 fn try_look(sample: &Sample) -> Result<Look> {
-    if let Source::Synthetic { .. } = sample.source {
+    if !sample.source.is_encoded() {
         let image = decode(sample)?;
         let pixels = hash_pixels(&image);
         let (stored, is_grey) = (image.dimensions(), is_grey(&image));

@@ -1,34 +1,37 @@
 //! Adam with decoupled weight decay.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::{Optimizer, ParamsAdamW};
 use rayon::prelude::*;
 
-use super::{Gradients, Member, State};
+use super::{Gradients, Member, State, by_name, unnamed};
 use crate::Result;
 
 /// AdamW (Loshchilov and Hutter 2019) as in PyTorch's `torch.optim.AdamW`: the decay multiplies the weight by
 /// `1 - lr * weight_decay`, and the steps are counted for each variable.
+///
+/// It is one of candle's optimisers, too: what `candle_nn::AdamW` lacks are groups, and a state that can be saved. Its settings
+/// are candle's.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     members: Vec<Member>,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+    config: ParamsAdamW,
     state: State,
 }
 
 impl AdamW {
-    /// With no moments gathered yet.
-    pub fn new(members: Vec<Member>, beta1: f64, beta2: f64, eps: f64) -> Self {
-        Self { members, beta1, beta2, eps, state: State::new() }
+    /// For variables with settings of their own, whose decay `config` doesn't change; with no moments gathered yet.
+    pub fn with_members(members: Vec<Member>, config: ParamsAdamW) -> Self {
+        Self { members, config, state: State::new() }
     }
 
-    /// See [`Optimizer::step`](super::Optimizer::step).
+    /// Moves the variables by gradients that are given by name.
     ///
     /// # Errors
     /// If a gradient has another shape than its variable.
-    pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
-        let moved: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients, lr)).collect();
+    pub fn step_named(&mut self, gradients: &Gradients) -> Result<()> {
+        let moved: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients)).collect();
         for state in moved {
             self.state.extend(state?);
         }
@@ -36,19 +39,20 @@ impl AdamW {
     }
 
     /// Moves one variable, and gives its new state by name.
-    fn move_one(&self, member: &Member, gradients: &Gradients, lr: f64) -> Result<Vec<(String, Tensor)>> {
+    fn move_one(&self, member: &Member, gradients: &Gradients) -> Result<Vec<(String, Tensor)>> {
         let Some(gradient) = gradients.get(&member.name) else { return Ok(Vec::new()) };
+        let ParamsAdamW { lr, beta1, beta2, eps, .. } = self.config;
         let lr = lr * member.lr_factor;
         let key = |quantity: &str| format!("{}.{quantity}", member.name);
         let steps = match self.state.get(&key("step")) {
             Some(steps) => steps.to_scalar::<f32>()? + 1.0,
             None => 1.0,
         };
-        let mean = self.follow(&key("exp_avg"), gradient, self.beta1)?;
-        let square = self.follow(&key("exp_avg_sq"), &gradient.sqr()?, self.beta2)?;
+        let mean = self.follow(&key("exp_avg"), gradient, beta1)?;
+        let square = self.follow(&key("exp_avg_sq"), &gradient.sqr()?, beta2)?;
         let correct = |beta: f64| 1.0 - beta.powf(f64::from(steps));
-        let root = square.affine(1.0 / correct(self.beta2), 0.0)?.sqrt()?.affine(1.0, self.eps)?;
-        let change = (&mean / root)?.affine(lr / correct(self.beta1), 0.0)?;
+        let root = square.affine(1.0 / correct(beta2), 0.0)?.sqrt()?.affine(1.0, eps)?;
+        let change = (&mean / root)?.affine(lr / correct(beta1), 0.0)?;
         let kept = member.var.as_detached_tensor().affine(1.0 - lr * member.weight_decay, 0.0)?;
         member.var.set(&(kept - change)?)?;
         let steps = Tensor::new(steps, &Device::Cpu)?.to_dtype(DType::F32)?;
@@ -71,5 +75,26 @@ impl AdamW {
             Some(average) => (average.affine(beta, 0.0)? + share)?,
             None => share,
         })
+    }
+}
+
+impl Optimizer for AdamW {
+    type Config = ParamsAdamW;
+
+    /// The variables are named by their place, from `0`.
+    fn new(vars: Vec<Var>, config: ParamsAdamW) -> candle_core::Result<Self> {
+        Ok(Self::with_members(unnamed(vars, config.weight_decay), config))
+    }
+
+    fn step(&mut self, gradients: &GradStore) -> candle_core::Result<()> {
+        Ok(self.step_named(&by_name(&self.members, gradients))?)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f64) {
+        self.config.lr = lr;
     }
 }

@@ -2,7 +2,9 @@
 
 use c2f_ops::nn::{Entry, Kind};
 use candle_core::Var;
+use candle_core::backprop::GradStore;
 
+use super::Gradients;
 use crate::recipe;
 
 /// A trained variable with the settings of its group.
@@ -29,4 +31,16 @@ pub(super) fn members(settings: &recipe::Optimizer, entries: &[Entry]) -> Vec<Me
         weight_decay: if entry.var.dims().len() > 1 { settings.weight_decay } else { 0.0 },
     };
     trained.map(member).collect()
+}
+
+/// Variables without names of their own, all trained alike.
+pub(super) fn unnamed(vars: Vec<Var>, weight_decay: f64) -> Vec<Member> {
+    let member = |(index, var): (usize, Var)| Member { name: index.to_string(), var, lr_factor: 1.0, weight_decay };
+    vars.into_iter().filter(|var| var.dtype().is_float()).enumerate().map(member).collect()
+}
+
+/// What candle's `backward` gave for the members.
+pub(super) fn by_name(members: &[Member], gradients: &GradStore) -> Gradients {
+    let of = |member: &Member| Some((member.name.clone(), gradients.get(member.var.as_tensor())?.detach()));
+    members.iter().filter_map(of).collect()
 }

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 
 use c2f_ops::nn::Entry;
 use candle_core::Tensor;
+use candle_nn::{Optimizer as _, ParamsAdamW};
 
 pub use adamw::AdamW;
 pub use clip::{clip_global_norm, global_norm};
 pub use groups::Member;
-pub use sgd::Sgd;
+use groups::{by_name, unnamed};
+pub use sgd::{Sgd, SgdConfig};
 
 use crate::Result;
 use crate::recipe::{self, OptimizerKind};
@@ -38,8 +40,25 @@ impl Optimizer {
     pub fn new(settings: &recipe::Optimizer, entries: &[Entry]) -> Self {
         let members = groups::members(settings, entries);
         match settings.kind {
-            OptimizerKind::Sgd => Self::Sgd(Sgd::new(members, settings.momentum, settings.nesterov)),
-            OptimizerKind::Adamw => Self::AdamW(AdamW::new(members, settings.beta1, settings.beta2, settings.eps)),
+            OptimizerKind::Sgd => Self::Sgd(Sgd::with_members(
+                members,
+                SgdConfig {
+                    lr: settings.lr,
+                    momentum: settings.momentum,
+                    nesterov: settings.nesterov,
+                    weight_decay: settings.weight_decay,
+                },
+            )),
+            OptimizerKind::Adamw => Self::AdamW(AdamW::with_members(
+                members,
+                ParamsAdamW {
+                    lr: settings.lr,
+                    beta1: settings.beta1,
+                    beta2: settings.beta2,
+                    eps: settings.eps,
+                    weight_decay: settings.weight_decay,
+                },
+            )),
         }
     }
 
@@ -49,8 +68,14 @@ impl Optimizer {
     /// If a gradient has another shape than its variable.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
         match self {
-            Self::Sgd(sgd) => sgd.step(gradients, lr),
-            Self::AdamW(adamw) => adamw.step(gradients, lr),
+            Self::Sgd(sgd) => {
+                sgd.set_learning_rate(lr);
+                sgd.step_named(gradients)
+            }
+            Self::AdamW(adamw) => {
+                adamw.set_learning_rate(lr);
+                adamw.step_named(gradients)
+            }
         }
     }
 

@@ -1,33 +1,56 @@
 //! Stochastic gradient descent.
 
-use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+use candle_nn::Optimizer;
 use rayon::prelude::*;
 
-use super::{Gradients, Member, State};
+use super::{Gradients, Member, State, by_name, unnamed};
 use crate::Result;
 
 /// SGD as in PyTorch's `torch.optim.SGD` without dampening: the weight decay is part of the gradient, and the learning rate is
 /// outside the momentum buffer.
+///
+/// It is one of candle's optimisers, too: what `candle_nn::SGD` lacks is momentum, Nesterov's, decay and groups.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     members: Vec<Member>,
-    momentum: f64,
-    nesterov: bool,
+    config: SgdConfig,
     state: State,
 }
 
+/// Settings of [`Sgd`], as PyTorch has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdConfig {
+    /// Learning rate.
+    pub lr: f64,
+    /// Share of the last direction in the next, from 0; 0 for none.
+    pub momentum: f64,
+    /// Whether the momentum is Nesterov's.
+    pub nesterov: bool,
+    /// Decay of the weights that [`candle_nn::Optimizer::new`] is given; [`Sgd::with_members`] has it for each.
+    pub weight_decay: f64,
+}
+
+impl Default for SgdConfig {
+    /// 0.01, Nesterov's momentum 0.9, no decay.
+    fn default() -> Self {
+        Self { lr: 0.01, momentum: 0.9, nesterov: true, weight_decay: 0.0 }
+    }
+}
+
 impl Sgd {
-    /// With no momentum gathered yet.
-    pub fn new(members: Vec<Member>, momentum: f64, nesterov: bool) -> Self {
-        Self { members, momentum, nesterov, state: State::new() }
+    /// For variables with settings of their own; with no momentum gathered yet.
+    pub fn with_members(members: Vec<Member>, config: SgdConfig) -> Self {
+        Self { members, config, state: State::new() }
     }
 
-    /// See [`Optimizer::step`](super::Optimizer::step).
+    /// Moves the variables by gradients that are given by name.
     ///
     /// # Errors
     /// If a gradient has another shape than its variable.
-    pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
-        let buffers: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients, lr)).collect();
+    pub fn step_named(&mut self, gradients: &Gradients) -> Result<()> {
+        let buffers: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients)).collect();
         for buffer in buffers {
             self.state.extend(buffer?);
         }
@@ -35,21 +58,22 @@ impl Sgd {
     }
 
     /// Moves one variable, and gives its new momentum buffer, if it has one, by name.
-    fn move_one(&self, member: &Member, gradients: &Gradients, lr: f64) -> Result<Option<(String, Tensor)>> {
+    fn move_one(&self, member: &Member, gradients: &Gradients) -> Result<Option<(String, Tensor)>> {
         let Some(gradient) = gradients.get(&member.name) else { return Ok(None) };
         let value = member.var.as_detached_tensor();
         let mut direction = gradient.clone();
         if member.weight_decay != 0.0 {
             direction = (direction + value.affine(member.weight_decay, 0.0)?)?;
         }
+        let SgdConfig { lr, momentum, nesterov, .. } = self.config;
         let mut kept = None;
-        if self.momentum != 0.0 {
+        if momentum != 0.0 {
             let key = format!("{}.momentum_buffer", member.name);
             let buffer = match self.state.get(&key) {
-                Some(buffer) => (buffer.affine(self.momentum, 0.0)? + &direction)?,
+                Some(buffer) => (buffer.affine(momentum, 0.0)? + &direction)?,
                 None => direction.clone(),
             };
-            direction = if self.nesterov { (direction + buffer.affine(self.momentum, 0.0)?)? } else { buffer.clone() };
+            direction = if nesterov { (direction + buffer.affine(momentum, 0.0)?)? } else { buffer.clone() };
             kept = Some((key, buffer));
         }
         member.var.set(&(value - direction.affine(lr * member.lr_factor, 0.0)?)?)?;
@@ -64,5 +88,26 @@ impl Sgd {
     /// Takes a saved state up.
     pub fn set_state(&mut self, state: State) {
         self.state = state;
+    }
+}
+
+impl Optimizer for Sgd {
+    type Config = SgdConfig;
+
+    /// The variables are named by their place, from `0`.
+    fn new(vars: Vec<Var>, config: SgdConfig) -> candle_core::Result<Self> {
+        Ok(Self::with_members(unnamed(vars, config.weight_decay), config))
+    }
+
+    fn step(&mut self, gradients: &GradStore) -> candle_core::Result<()> {
+        Ok(self.step_named(&by_name(&self.members, gradients))?)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f64) {
+        self.config.lr = lr;
     }
 }

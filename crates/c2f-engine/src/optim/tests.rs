@@ -3,7 +3,9 @@
 use c2f_ops::nn::{Entry, Kind};
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{Gradients, Optimizer, clip_global_norm, global_norm};
+use candle_nn::ParamsAdamW;
+
+use super::{AdamW, Gradients, Optimizer, Sgd, SgdConfig, clip_global_norm, global_norm};
 use crate::Recipe;
 use crate::recipe::OptimizerKind;
 
@@ -106,4 +108,32 @@ fn clipping_is_torchs() {
     assert!((clipped - 1.999_999_6).abs() < 1e-6);
     clip_global_norm(&mut gradients, 2.5, 10.0).unwrap();
     assert_eq!(gradients["b"].to_vec1::<f64>().unwrap()[0], clipped);
+}
+
+/// Steps of an optimiser in candle's way, on the gradient of `0.5 * x^2`, which is x.
+fn candles_way<O: candle_nn::Optimizer>(config: O::Config) -> Vec<f64> {
+    let var = Var::new(&START, &Device::Cpu).unwrap();
+    let mut optimizer = O::new(vec![var.clone()], config).unwrap();
+    for step in 0..5 {
+        optimizer.set_learning_rate(0.1 / f64::from(step + 1));
+        optimizer.backward_step(&var.sqr().unwrap().sum_all().unwrap().affine(0.5, 0.0).unwrap()).unwrap();
+    }
+    values(&var)
+}
+
+#[test]
+fn they_are_optimisers_of_candle() {
+    let candles = candles_way::<candle_nn::SGD>(0.5);
+    assert_close(&candles_way::<Sgd>(SgdConfig { momentum: 0.0, ..SgdConfig::default() }), &candles);
+    let settings = || ParamsAdamW { weight_decay: 0.1, ..ParamsAdamW::default() };
+    assert_close(&candles_way::<AdamW>(settings()), &candles_way::<candle_nn::AdamW>(settings()));
+    // Which candle's hasn't got: torch.optim.SGD's momentum by hand, of one step after another.
+    let (mut x, mut buffer) = (START, [0.0; 4]);
+    for step in 0..5 {
+        for (x, buffer) in x.iter_mut().zip(&mut buffer) {
+            *buffer = 0.9 * *buffer + *x;
+            *x -= 0.1 / f64::from(step + 1) * (*x + 0.9 * *buffer);
+        }
+    }
+    assert_close(&candles_way::<Sgd>(SgdConfig::default()), &x);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use c2f_data::{Dataset, Sample, Source, Spec};
+use c2f_data::{Dataset, Sample, Spec};
 
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Recipe, Result};
@@ -31,7 +31,14 @@ impl Data {
                 return Err(Error::Usage("no data set: give --data KIND:PATH or set data in the recipe".to_owned()));
             }
         };
-        let dataset = c2f_data::open(&spec)?;
+        Self::of(c2f_data::open(&spec)?)
+    }
+
+    /// The splits of a data set.
+    ///
+    /// # Errors
+    /// If it has no pictures to train on or to measure on.
+    pub fn of(dataset: Dataset) -> Result<Self> {
         let validation_split = if dataset.splits.contains_key("val") { "val" } else { "test" };
         let train: Arc<[Sample]> = dataset.split("train")?.into();
         for (split, is_empty) in
@@ -56,10 +63,9 @@ impl Data {
         self.validation_split == "val"
     }
 
-    /// The files that each epoch is measured on; none of drawings, which can't be damaged.
+    /// The files that each epoch is measured on; none of what is drawn or in memory, which can't be damaged.
     pub(super) fn validation_files(&self) -> Arc<[Sample]> {
-        let is_file = |sample: &&Sample| !matches!(sample.source, Source::Synthetic { .. });
-        self.validation().iter().filter(is_file).cloned().collect()
+        self.validation().iter().filter(|sample| sample.source.is_encoded()).cloned().collect()
     }
 
     /// Fails if the run of `checkpoint` had other classes or pictures, or had them in other splits.

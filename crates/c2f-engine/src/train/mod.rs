@@ -82,17 +82,30 @@ pub struct Summary {
 /// # Errors
 /// If the recipe, the data, the weights or the folder can't be used, or the loss wasn't finite ten times in a row.
 pub fn train(recipe: &Recipe, options: &TrainOptions, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+    train_on(&Data::open(recipe)?, recipe, options, on_event)
+}
+
+/// As [`train`], on pictures that the program has: `Data::of` a [`Dataset`](c2f_data::Dataset) of its own. What the recipe's `data`
+/// says isn't read.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_on(
+    data: &Data,
+    recipe: &Recipe,
+    options: &TrainOptions,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Summary> {
     recipe.validate()?;
-    let data = Data::open(recipe)?;
     if !data.dataset.skipped.is_empty() {
         on_event(Event::Warning(&data.dataset.skipped.to_string()));
     }
     let resumed = if options.resume { find_checkpoint(options)? } else { None };
     let mut run = match resumed {
-        Some(checkpoint) => Run::resume(recipe, options, &data, checkpoint)?,
-        None => Run::start(recipe, options, &data, on_event)?,
+        Some(checkpoint) => Run::resume(recipe, options, data, checkpoint)?,
+        None => Run::start(recipe, options, data, on_event)?,
     };
-    run.train(&data, on_event)
+    run.train(data, on_event)
 }
 
 fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {

@@ -43,7 +43,7 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
     let settings = &network.recipe.loss;
     let (pass, images) = (Pass::train(), Images { coarse: &inputs.images, source: inputs.source() });
     let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
-    let output = network.model.forward(&images, &pass, fine_pass.as_ref())?;
+    let output = network.model.run(&images, &pass, fine_pass.as_ref())?;
 
     let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
     if let Some(fine) = &output.fine {

@@ -2,6 +2,7 @@
 
 mod data;
 mod measures;
+mod memory;
 mod methods;
 mod recipe;
 mod resume;

@@ -1,6 +1,6 @@
 //! The BatchNorm layer.
 
-use candle_core::{Tensor, Var};
+use candle_core::{ModuleT, Tensor, Var};
 
 use super::{Init, NormMode, Params, Pass};
 use crate::maps::Norm;
@@ -15,7 +15,6 @@ pub struct BatchNorm2d {
     running: Vec<Running>,
     eps: f64,
     momentum: f64,
-    format: Format,
 }
 
 #[derive(Clone, Debug)]
@@ -43,21 +42,28 @@ impl BatchNorm2d {
             running: running.collect::<Result<_>>()?,
             eps,
             momentum,
-            format: params.format(),
         })
     }
 
-    /// A tensor to one of the same shape. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
+    /// Maps (B, C, H, W) to the same. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
     ///
     /// # Errors
     /// If the input doesn't have the layer's channels, or one value of each in [`NormMode::Train`], or the layer hasn't that set
     /// of statistics.
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.run_as(x, Format::ChannelsFirst, pass)
+    }
+
+    /// As [`run`](Self::run), from and to maps of `format`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_as(&self, x: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
         let Norm { gamma, beta, given, eps } = self.norm(pass)?;
         if let Some((mean, var)) = given {
-            return batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, self.format);
+            return batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, format);
         }
-        let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, self.format)?;
+        let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, format)?;
         self.follow(&stats, pass)?;
         Ok(y)
     }
@@ -84,6 +90,13 @@ impl BatchNorm2d {
             op: "batch_norm",
             message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
         })
+    }
+}
+
+impl ModuleT for BatchNorm2d {
+    /// [`run`](Self::run) with tracked weights, by the batch's statistics in training and by the running ones otherwise.
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        Ok(self.run(x, &Pass::of(train))?)
     }
 }
 

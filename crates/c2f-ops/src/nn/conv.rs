@@ -1,6 +1,6 @@
 //! The convolution layer.
 
-use candle_core::{Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass};
 use crate::{Conv2dConfig, Error, Format, Padding, Result, conv2d};
@@ -21,7 +21,6 @@ pub struct Conv2d {
     bias: Option<Var>,
     config: Conv2dConfig,
     padding: ConvPadding,
-    format: Format,
 }
 
 /// What a [`Conv2d`] is made from, besides its channels and kernel.
@@ -71,16 +70,24 @@ impl Conv2d {
         let weight = params.parameter("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
         let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
         let config = Conv2dConfig { stride: (stride, stride), groups, ..Conv2dConfig::default() };
-        Ok(Self { weight, bias, config, padding, format: params.format() })
+        Ok(Self { weight, bias, config, padding })
     }
 
-    /// Maps to maps, in the format of the [`Params`] that the layer was made from.
+    /// Maps (B, I, H, W) to maps (B, O, H', W').
     ///
     /// # Errors
     /// If the input doesn't have the layer's channels, or is smaller than the kernel.
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (_, _, h, w) = self.format.dims(x)?;
-        conv2d(x, &self.weight(pass), self.bias(pass).as_ref(), &self.config((h, w))?, self.format)
+    pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.run_as(x, Format::ChannelsFirst, pass)
+    }
+
+    /// As [`run`](Self::run), from and to maps of `format`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_as(&self, x: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
+        let (_, _, h, w) = format.dims(x)?;
+        conv2d(x, &self.weight(pass), self.bias(pass).as_ref(), &self.config((h, w))?, format)
     }
 
     /// The settings for maps of `size` (height, width).
@@ -103,5 +110,12 @@ impl Conv2d {
     /// The weight, as this pass sees it.
     pub(super) fn weight(&self, pass: &Pass) -> Tensor {
         pass.weight(&self.weight)
+    }
+}
+
+impl Module for Conv2d {
+    /// [`run`](Self::run) with tracked weights.
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        Ok(self.run(x, &Pass::tracked())?)
     }
 }

@@ -1,8 +1,10 @@
 //! Convolution, BatchNorm and activation in one layer.
 
+use candle_core::{ModuleT, Tensor};
+
 use super::{BatchNorm2d, Conv2d, Conv2dOptions, Params, Pass};
 use crate::maps::conv_norm_act;
-use crate::{Activation, Maps, Result};
+use crate::{Activation, Format, Maps, Result};
 
 /// A convolution, BatchNorm, and an activation: what most networks are made of. On the CPU it is one operation, which
 /// keeps nothing but the convolution's output.
@@ -56,7 +58,7 @@ impl ConvNormAct {
     /// # Errors
     /// If the input doesn't have the layer's channels or is smaller than the kernel, or if BatchNorm trains on one value per
     /// channel.
-    pub fn forward(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+    pub fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let (_, _, h, w) = x.dims()?;
         let (weight, config) = (self.conv.weight(pass), self.conv.config((h, w))?);
         let (bias, mut norm) = (self.conv.bias(pass), self.norm.norm(pass)?);
@@ -72,5 +74,14 @@ impl ConvNormAct {
             self.norm.follow(&stats, pass)?;
         }
         Ok(y)
+    }
+}
+
+impl ModuleT for ConvNormAct {
+    /// [`run`](Self::run) on a tensor (B, C, H, W) with tracked weights, by the batch's statistics in training and by the running
+    /// ones otherwise. Layer by layer it converts to [`Maps`] and back, which whole networks here don't.
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        let maps = Maps::new(x, Format::ChannelsFirst)?;
+        Ok(self.run(&maps, &Pass::of(train))?.to_tensor(Format::ChannelsFirst)?)
     }
 }

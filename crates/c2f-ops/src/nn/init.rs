@@ -14,15 +14,19 @@ use crate::{Error, Result};
 pub enum Init {
     /// Every value the same.
     Constant(f64),
-    /// N(0, std^2).
+    /// N(mean, std^2).
     Normal {
+        /// Mean.
+        mean: f64,
         /// Standard deviation.
         std: f64,
     },
-    /// U(-bound, bound).
+    /// U(low, high).
     Uniform {
-        /// Largest absolute value.
-        bound: f64,
+        /// Smallest value.
+        low: f64,
+        /// Largest value, not below `low`.
+        high: f64,
     },
     /// N(0, 2 / `fan_out`) (He et al. 2015; torchvision's ResNets).
     KaimingNormalFanOut,
@@ -54,8 +58,8 @@ impl Init {
         let mut rng = rng_for(name, seed);
         let values: Vec<f64> = match *self {
             Self::Constant(value) => vec![value; count],
-            Self::Normal { std } => (0..count).map(|_| std * normal(&mut rng)).collect(),
-            Self::Uniform { bound } => (0..count).map(|_| rng.random_range(-bound..=bound)).collect(),
+            Self::Normal { mean, std } => (0..count).map(|_| mean + std * normal(&mut rng)).collect(),
+            Self::Uniform { low, high } => (0..count).map(|_| rng.random_range(low..=high)).collect(),
             Self::KaimingNormalFanOut => {
                 let std = (2.0 / matrix_dims(name, dims)?.fan_out).sqrt();
                 (0..count).map(|_| std * normal(&mut rng)).collect()
@@ -183,7 +187,7 @@ mod tests {
     fn values_depend_on_seed_and_name_only() {
         let shape = Shape::from((3, 4));
         let draw = |name: &str, seed| {
-            let t = Init::Normal { std: 1.0 }.draw(name, &shape, seed, DType::F64, &Device::Cpu).unwrap();
+            let t = Init::Normal { mean: 0.0, std: 1.0 }.draw(name, &shape, seed, DType::F64, &Device::Cpu).unwrap();
             t.flatten_all().unwrap().to_vec1::<f64>().unwrap()
         };
         assert_eq!(draw("a", 1), draw("a", 1));

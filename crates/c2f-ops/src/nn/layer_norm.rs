@@ -1,6 +1,6 @@
 //! The layer normalisation layer.
 
-use candle_core::{Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass};
 use crate::{Result, layer_norm};
@@ -28,7 +28,14 @@ impl LayerNorm {
     ///
     /// # Errors
     /// If the last dimension of `x` isn't `channels`.
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         layer_norm(x, &pass.weight(&self.weight), &pass.weight(&self.bias), self.eps)
+    }
+}
+
+impl Module for LayerNorm {
+    /// [`run`](Self::run) with tracked weights.
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        Ok(self.run(x, &Pass::tracked())?)
     }
 }

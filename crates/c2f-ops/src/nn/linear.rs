@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use candle_core::{Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass};
 use crate::{Result, linear};
@@ -27,18 +27,25 @@ impl Linear {
     ///
     /// # Errors
     /// If the last dimension of `x` isn't `in`.
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         linear(x, &pass.weight(&self.weight), self.bias.as_ref().map(|bias| pass.weight(bias)).as_ref())
     }
 
-    /// [`forward`](Self::forward) with every output multiplied by its value in `scale` (out), which costs the weights a
+    /// [`run`](Self::run) with every output multiplied by its value in `scale` (out), which costs the weights a
     /// product instead of every output.
     ///
     /// # Errors
     /// As there, or if `scale` has another shape.
-    pub fn forward_scaled(&self, x: &Tensor, scale: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn run_scaled(&self, x: &Tensor, scale: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = pass.weight(&self.weight).broadcast_mul(&scale.reshape(((), 1))?)?;
         let bias = self.bias.as_ref().map(|bias| pass.weight(bias) * scale).transpose()?;
         linear(x, &weight, bias.as_ref())
+    }
+}
+
+impl Module for Linear {
+    /// [`run`](Self::run) with tracked weights.
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        Ok(self.run(x, &Pass::tracked())?)
     }
 }

@@ -3,6 +3,7 @@
 //! A layer is made from a [`Params`], which names, initialises and keeps its variables, and is run with a [`Pass`],
 //! which says how BatchNorm behaves and whether the weights take part in the gradient. Nothing is global.
 
+mod backend;
 mod batch_norm;
 mod conv;
 mod conv_norm_act;

@@ -1,10 +1,11 @@
 //! The named variables of a network.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display, Formatter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Shape, Var};
+use candle_nn::VarBuilder;
 
 use super::Init;
 use crate::{Error, Format, Result};
@@ -36,21 +37,52 @@ pub struct Params {
     prefix: String,
     device: Device,
     dtype: DType,
-    /// None: every value starts at zero.
-    seed: Option<u64>,
+    start: Start,
     statistics: usize,
+}
+
+/// Where the first value of a variable comes from.
+#[derive(Clone)]
+enum Start {
+    /// Drawn by its [`Init`] with this seed.
+    Drawn(u64),
+    /// Zero.
+    Zeros,
+    /// Somebody's variable or tensor of that name; drawn with this seed where a `VarMap` hasn't got one yet.
+    Builder(VarBuilder<'static>, u64),
+}
+
+impl Debug for Start {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drawn(seed) => write!(f, "Drawn({seed})"),
+            Self::Zeros => f.write_str("Zeros"),
+            Self::Builder(builder, seed) => write!(f, "Builder({:?}, {seed})", builder.prefix()),
+        }
+    }
 }
 
 impl Params {
     /// An empty store. `seed` decides every initial value.
     pub fn new(device: &Device, dtype: DType, seed: u64) -> Self {
-        Self { seed: Some(seed), ..Self::zeros(device, dtype) }
+        Self { start: Start::Drawn(seed), ..Self::zeros(device, dtype) }
     }
 
     /// An empty store whose variables all start at zero, which takes no time: for a network whose values will be read from
     /// a file, or of which only names and shapes are wanted.
     pub fn zeros(device: &Device, dtype: DType) -> Self {
-        Self { store: Arc::default(), prefix: String::new(), device: device.clone(), dtype, seed: None, statistics: 1 }
+        let (device, prefix) = (device.clone(), String::new());
+        Self { store: Arc::default(), prefix, device, dtype, start: Start::Zeros, statistics: 1 }
+    }
+
+    /// An empty store whose variables are those of candle's `VarBuilder`, under the names that they have below its prefix.
+    ///
+    /// The variables of a `VarMap` are shared with it: its `save` and `load` and any optimiser of candle's see them, and those
+    /// that it hasn't got yet start as the layers say, drawn with `seed`. Of tensors in files and in memory the store has copies
+    /// that can be trained; one that is missing is an error.
+    pub fn from_var_builder(builder: VarBuilder<'static>, seed: u64) -> Self {
+        let (device, dtype) = (builder.device().clone(), builder.dtype());
+        Self { start: Start::Builder(builder, seed), ..Self::zeros(&device, dtype) }
     }
 
     /// The view under `name`: `params.at("layer1").at(0)` names its variables `layer1.0.*`.
@@ -64,6 +96,13 @@ impl Params {
     #[must_use]
     pub fn with_statistics(&self, sets: usize) -> Self {
         Self { statistics: sets, ..self.clone() }
+    }
+
+    /// The view as candle's `VarBuilder`, so that layers of candle-nn, candle-transformers or anybody's have their variables in
+    /// this store, and with it in checkpoints. Their first values are candle's kinds, but keyed by seed and name as all are here;
+    /// `running_mean` and `running_var` are buffers, and every other variable is trained.
+    pub fn var_builder(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self.clone()), self.dtype, self.device.clone())
     }
 
     /// A trained variable; an existing one of that name is shared.
@@ -82,7 +121,7 @@ impl Params {
         self.variable(name, shape.into(), Init::Constant(value), Kind::Buffer)
     }
 
-    fn variable(&self, name: &str, shape: Shape, init: Init, kind: Kind) -> Result<Var> {
+    pub(super) fn variable(&self, name: &str, shape: Shape, init: Init, kind: Kind) -> Result<Var> {
         let name = self.full(name);
         let mut store = self.lock();
         if let Some((var, _)) = store.get(&name) {
@@ -92,9 +131,19 @@ impl Params {
             let (existing, asked) = (var.dims().to_vec(), shape.into_dims());
             return Err(Error::Parameter { name, existing, asked });
         }
-        let var = match self.seed {
-            Some(seed) => Var::from_tensor(&init.draw(&name, &shape, seed, self.dtype, &self.device)?)?,
-            None => Var::zeros(shape, self.dtype, &self.device)?,
+        let draw = |seed| init.draw(&name, &shape, seed, self.dtype, &self.device);
+        let var = match &self.start {
+            Start::Drawn(seed) => Var::from_tensor(&draw(*seed)?)?,
+            Start::Zeros => Var::zeros(shape, self.dtype, &self.device)?,
+            Start::Builder(builder, seed) => {
+                let is_new = !builder.contains_tensor(&name);
+                let zeros = candle_nn::Init::Const(0.0);
+                let var = Var::from_tensor(&builder.get_with_hints(shape.clone(), &name, zeros)?)?;
+                if is_new {
+                    var.set(&draw(*seed)?)?;
+                }
+                var
+            }
         };
         store.insert(name, (var.clone(), kind));
         Ok(var)
@@ -142,7 +191,7 @@ impl Params {
         self.statistics
     }
 
-    fn full(&self, name: &str) -> String {
+    pub(super) fn full(&self, name: &str) -> String {
         if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
     }
 

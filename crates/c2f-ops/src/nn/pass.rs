@@ -50,6 +50,16 @@ impl Pass {
         Self { norm: NormMode::Eval, weights: Weights::Detached, statistics: 0 }
     }
 
+    /// Running statistics, tracked weights: candle's evaluation, in which gradients still flow.
+    pub fn tracked() -> Self {
+        Self { norm: NormMode::Eval, ..Self::train() }
+    }
+
+    /// What candle's `forward_t` means: [`train`](Self::train), or else [`tracked`](Self::tracked).
+    pub fn of(train: bool) -> Self {
+        if train { Self::train() } else { Self::tracked() }
+    }
+
     /// The same pass with another set of running statistics.
     #[must_use]
     pub fn with_statistics(self, statistics: usize) -> Self {
