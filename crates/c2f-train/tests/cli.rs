@@ -419,3 +419,18 @@ fn help_and_version_are_results() {
         assert!(succeed(&arguments).contains("c2f-train"));
     }
 }
+
+#[test]
+fn a_recipe_is_shown_whole_and_is_one_again() {
+    let shown = succeed(&["recipe", "show", "quickstart", "--set", "epochs=3", "--set", "method=ws-dan"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, &shown).unwrap();
+    assert_eq!(succeed(&["recipe", "show", text(&file)]), shown);
+    let value = json(&["recipe", "show", text(&file), "--json"]);
+    assert_eq!((value["epochs"].as_u64(), value["method"].as_str()), (Some(3), Some("ws-dan")));
+    assert!(value["optimizer"]["momentum"].is_number(), "what `default` says isn't shown");
+    assert!(succeed(&["recipe", "show"]).contains("[optimizer]"));
+    assert!(fail(2, &["recipe", "show", "quickstar"]).contains("quickstart"));
+    assert!(fail(2, &["recipe", "show", "--set", "epochs=0"]).contains("epochs"));
+}

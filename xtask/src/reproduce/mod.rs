@@ -73,12 +73,11 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
     } else {
         args.data.clone()
     };
-    let sets = data.iter().map(|spec| Set::new(root, args, spec)).collect::<Result<Vec<_>>>()?;
     let program = match &args.program {
         Some(program) => program.clone(),
-        None if args.tables_only => root.join("target/release/c2f-train"),
         None => build(root, &args.device)?,
     };
+    let sets = data.iter().map(|spec| Set::new(root, &program, args, spec)).collect::<Result<Vec<_>>>()?;
     let made = made(root)?;
     for set in &sets {
         let missing = if args.tables_only { Vec::new() } else { set.missing(&rows)? };
@@ -86,7 +85,7 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
             let fold = run.fold.as_ref().map_or(String::new(), |fold| format!(", fold {fold}"));
             let number = index + 1;
             eprintln!("{}: {}, seed {}{fold} ({number} of {})", set.title, run.row, run.seed, missing.len());
-            if let Some(record) = run.twin()? {
+            if let Some(record) = run.twin(&program)? {
                 record.write(&run.record)?;
             } else {
                 run.run(&program, &made)?;
@@ -114,11 +113,13 @@ struct Set {
 }
 
 impl Set {
-    fn new(root: &Path, args: &Args, spec: &str) -> Result<Self> {
+    fn new(root: &Path, program: &Path, args: &Args, spec: &str) -> Result<Self> {
         let (kind, title) = without_path(spec);
         let file = args.scale.recipe_file(root, kind);
-        let recipe = Recipe::read(&file)?;
-        let resolved = resolved::resolve(root, &recipe.text)?;
+        let name = || file.display().to_string();
+        let text = fs::read_to_string(&file).with_context(name)?;
+        let resolved = resolved::resolve(program, &file, &[])?;
+        let recipe = Recipe::new(&resolved).with_context(name)?;
         let trains = kind != "synthetic" && !args.tables_only;
         let weights = trains.then(|| weights(args)).transpose()?;
         let folder = args.output.join(file_name(&title));
@@ -137,7 +138,7 @@ impl Set {
                         recipe: file.clone(),
                         weights: weights.clone(),
                         device: args.device.clone(),
-                        asked: Asked { recipe: recipe.text.clone(), settings: row.settings(&recipe) },
+                        asked: Asked { recipe: text.clone(), settings: row.settings(&recipe) },
                         resolved: resolved.clone(),
                         record: folder.join("runs").join(format!("{name}.json")),
                         work: folder.join("unfinished").join(name),

@@ -1,45 +1,21 @@
 //! Whether a finished run was trained as it would be today.
 
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value};
 
-/// What c2f-train makes of the recipe in `text`: what it doesn't say is as in `assets/recipes/default.toml`.
+use crate::process::json;
+
+/// Every setting of the recipe in `file`, with `settings` as `--set` takes them, as c2f-train makes them out.
 ///
 /// # Errors
-/// If one of them isn't TOML or can't be read.
-pub fn resolve(root: &Path, text: &str) -> Result<Map<String, Value>> {
-    let defaults = root.join("assets/recipes/default.toml");
-    let name = || defaults.display().to_string();
-    let mut resolved = toml::from_str(&std::fs::read_to_string(&defaults).with_context(name)?).with_context(name)?;
-    merge(&mut resolved, toml::from_str(text).context("recipe")?);
-    Ok(resolved)
-}
-
-/// A recipe with `settings`, each as `--set` takes it: `key=value`, where a value that isn't TOML is a string.
-///
-/// # Errors
-/// If a setting has no value, or its key isn't one.
-pub fn with_settings(recipe: &Map<String, Value>, settings: &[String]) -> Result<Map<String, Value>> {
-    let mut changed = recipe.clone();
-    for setting in settings {
-        let (key, value) = setting.split_once('=').with_context(|| format!("`{setting}` isn't KEY=VALUE"))?;
-        let table = toml::from_str(setting).or_else(|_| toml::from_str(&format!("{key} = '{value}'")));
-        merge(&mut changed, table.with_context(|| setting.clone())?);
-    }
-    Ok(changed)
-}
-
-fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Object(into)), Value::Object(from)) => merge(into, from),
-            (_, value) => {
-                into.insert(key, value);
-            }
-        }
-    }
+/// If the recipe or a setting is wrong.
+pub fn resolve(program: &Path, file: &Path, settings: &[String]) -> Result<Map<String, Value>> {
+    let mut show = Command::new(program);
+    show.args(["recipe", "show", "--json"]).arg(file).args(settings.iter().flat_map(|setting| ["--set", setting]));
+    json(show)
 }
 
 /// The first field that `run` was trained with another value of than `resolved` has, by its dotted name. Fields that only one
@@ -80,23 +56,6 @@ mod tests {
 
     fn table(text: &str) -> Map<String, Value> {
         toml::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn a_recipe_is_completed_by_the_defaults() {
-        let root = crate::chores::root().unwrap();
-        let resolved = resolve(&root, "epochs = 3\n[optimizer]\nlr = 0.5").unwrap();
-        assert_eq!((&resolved["epochs"], &resolved["optimizer"]["lr"]), (&Value::from(3), &Value::from(0.5)));
-        assert!(resolved["optimizer"]["momentum"].is_number() && resolved["ws_dan"].is_object());
-    }
-
-    #[test]
-    fn settings_change_a_recipe() {
-        let recipe = table("epochs = 3\nmethod = 'baseline'\n[inverse]\nmode = 'zoom'\narea_target = 0.4");
-        let settings = ["method=attention", "inverse.area_target=0.6", "epochs=6"].map(str::to_owned);
-        let changed = with_settings(&recipe, &settings).unwrap();
-        assert_eq!(changed, table("epochs = 6\nmethod = 'attention'\n[inverse]\nmode = 'zoom'\narea_target = 0.6"));
-        assert!(with_settings(&recipe, &["epochs".to_owned()]).unwrap_err().to_string().contains("`epochs`"));
     }
 
     #[test]

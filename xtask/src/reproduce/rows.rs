@@ -17,9 +17,8 @@ pub struct Row {
 /// What a row changes in the recipe of the scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    Nothing,
-    /// One field, as `--set` takes it.
-    Field(&'static str),
+    /// Fields, as `--set` takes them.
+    Set(&'static [&'static str]),
     /// As many epochs as cost what Coarse2Fine's cost: an epoch of two looks counts as two.
     AsLongAsTwoLooks,
     /// Every look sees this multiple of the scale's side, in per cent.
@@ -32,39 +31,39 @@ const fn row(name: &'static str, method: &'static str, change: Change) -> Row {
 
 /// The methods beside each other: the same data, backbone, schedule and seeds.
 const COMPARISON: [Row; 7] = [
-    row("baseline", "baseline", Change::Nothing),
-    row("attention", "attention", Change::Nothing),
-    row("attention-orthogonal", "attention-orthogonal", Change::Nothing),
-    row("ws-dan", "ws-dan", Change::Nothing),
-    row("coarse2fine", "coarse2fine", Change::Nothing),
-    row("coarse2fine-orthogonal", FULL, Change::Nothing),
+    row("baseline", "baseline", Change::Set(&[])),
+    row("attention", "attention", Change::Set(&[])),
+    row("attention-orthogonal", "attention-orthogonal", Change::Set(&[])),
+    row("ws-dan", "ws-dan", Change::Set(&[])),
+    row("coarse2fine", "coarse2fine", Change::Set(&[])),
+    row("coarse2fine-orthogonal", FULL, Change::Set(&[])),
     row("attention-as-long", "attention", Change::AsLongAsTwoLooks),
 ];
 
 /// The full method with one thing changed.
 const ABLATIONS: [Row; 14] = [
-    row("mask", FULL, Change::Field("inverse.mode=mask")),
-    row("zoom", FULL, Change::Field("inverse.mode=zoom")),
-    row("mask-zoom", FULL, Change::Field("inverse.mode=mask-zoom")),
-    row("maps-4", FULL, Change::Field("attention.maps=4")),
-    row("maps-8", FULL, Change::Field("attention.maps=8")),
-    row("maps-16", FULL, Change::Field("attention.maps=16")),
-    row("maps-32", FULL, Change::Field("attention.maps=32")),
-    row("area-20", FULL, Change::Field("inverse.area_target=0.2")),
-    row("area-40", FULL, Change::Field("inverse.area_target=0.4")),
-    row("area-60", FULL, Change::Field("inverse.area_target=0.6")),
-    row("no-area", FULL, Change::Field("inverse.area_weight=0")),
-    row("joint", FULL, Change::Field("inverse.coarse_epochs=0")),
-    row("path-cut", FULL, Change::Field("inverse.detach_attended=true")),
-    row("even-start", FULL, Change::Field("inverse.attention_gain=0")),
+    row("mask", FULL, Change::Set(&["inverse.mode=mask"])),
+    row("zoom", FULL, Change::Set(&["inverse.mode=zoom"])),
+    row("mask-zoom", FULL, Change::Set(&["inverse.mode=mask-zoom"])),
+    row("maps-4", FULL, Change::Set(&["attention.maps=4"])),
+    row("maps-8", FULL, Change::Set(&["attention.maps=8"])),
+    row("maps-16", FULL, Change::Set(&["attention.maps=16"])),
+    row("maps-32", FULL, Change::Set(&["attention.maps=32"])),
+    row("area-20", FULL, Change::Set(&["inverse.area_target=0.2"])),
+    row("area-40", FULL, Change::Set(&["inverse.area_target=0.4"])),
+    row("area-60", FULL, Change::Set(&["inverse.area_target=0.6"])),
+    row("no-area", FULL, Change::Set(&["inverse.area_weight=0"])),
+    row("joint", FULL, Change::Set(&["inverse.coarse_epochs=0"])),
+    row("path-cut", FULL, Change::Set(&["inverse.detach_attended=true"])),
+    row("even-start", FULL, Change::Set(&["inverse.attention_gain=0"])),
 ];
 
 /// What the second look gains from a larger picture, and what a larger first look would cost.
 const SIZES: [Row; 4] = [
     row("one-look-100", "attention-orthogonal", Change::Size(100)),
     row("one-look-200", "attention-orthogonal", Change::Size(200)),
-    row("zoom-from-100", FULL, Change::Field("inverse.source_scale=1")),
-    row("zoom-from-200", FULL, Change::Field("inverse.source_scale=2")),
+    row("zoom-from-100", FULL, Change::Set(&["inverse.source_scale=1"])),
+    row("zoom-from-200", FULL, Change::Set(&["inverse.source_scale=2"])),
 ];
 
 const FULL: &str = "coarse2fine-orthogonal";
@@ -108,8 +107,7 @@ impl Row {
     pub fn settings(&self, recipe: &Recipe) -> Vec<String> {
         let mut settings = vec![format!("method={}", self.method)];
         match self.change {
-            Change::Nothing => {}
-            Change::Field(field) => settings.push(field.to_owned()),
+            Change::Set(fields) => settings.extend(fields.iter().map(|field| (*field).to_owned())),
             Change::AsLongAsTwoLooks => {
                 settings.push(format!("epochs={}", 2 * recipe.epochs - recipe.coarse_epochs));
             }
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     fn recipe() -> Recipe {
-        Recipe { text: String::new(), epochs: 10, coarse_epochs: 4, image_size: 112 }
+        Recipe { epochs: 10, coarse_epochs: 4, image_size: 112 }
     }
 
     fn settings(name: &str) -> Vec<String> {

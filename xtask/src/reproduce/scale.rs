@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use serde_json::{Map, Value};
 
 /// A size at which the table can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,11 +17,9 @@ pub enum Scale {
     Paper,
 }
 
-/// A recipe of assets/recipes/table, and what the rows need to know of it.
+/// What the rows need to know of a recipe of assets/recipes/table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// The whole file.
-    pub text: String,
     /// Its `epochs`.
     pub epochs: usize,
     /// Its `inverse.coarse_epochs`.
@@ -74,29 +73,23 @@ impl Scale {
 }
 
 impl Recipe {
-    /// Reads a recipe of assets/recipes/table.
+    /// What the rows need of a recipe, all of whose settings are given.
     ///
     /// # Errors
-    /// If it can't be read or doesn't say what the rows need.
-    pub fn read(path: &Path) -> Result<Self> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| name.to_string())?;
-        let table: toml::Table = text.parse().with_context(|| name.to_string())?;
-        let number = |value: Option<&toml::Value>, field: &str| {
-            let value = value.and_then(toml::Value::as_integer).and_then(|n| usize::try_from(n).ok());
-            value.with_context(|| format!("{name}: the rows of the table need `{field}`"))
+    /// If it doesn't say it, or leaves nothing for the second look.
+    pub fn new(resolved: &Map<String, Value>) -> Result<Self> {
+        let number = |field: &str| {
+            let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
+            let value = resolved.get(first).and_then(|value| rest.map_or(Some(value), |rest| value.get(rest)));
+            let number = value.and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+            number.with_context(|| format!("the rows of the table need `{field}`"))
         };
-        let inverse = table.get("inverse").and_then(toml::Value::as_table);
         let recipe = Self {
-            epochs: number(table.get("epochs"), "epochs")?,
-            coarse_epochs: number(inverse.and_then(|t| t.get("coarse_epochs")), "inverse.coarse_epochs")?,
-            image_size: number(table.get("image_size"), "image_size")?,
-            text,
+            epochs: number("epochs")?,
+            coarse_epochs: number("inverse.coarse_epochs")?,
+            image_size: number("image_size")?,
         };
-        ensure!(
-            recipe.coarse_epochs < recipe.epochs,
-            "{name}: inverse.coarse_epochs leaves no epoch for the second look"
-        );
+        ensure!(recipe.coarse_epochs < recipe.epochs, "inverse.coarse_epochs leaves no epoch for the second look");
         Ok(recipe)
     }
 }
@@ -110,9 +103,21 @@ mod tests {
         let root = crate::chores::root().unwrap();
         for scale in Scale::value_variants() {
             for kind in ["synthetic", "cub2011"] {
-                Recipe::read(&scale.recipe_file(&root, kind)).unwrap();
+                assert!(scale.recipe_file(&root, kind).is_file());
             }
         }
+    }
+
+    #[test]
+    fn a_recipe_leaves_epochs_for_the_second_look() {
+        let recipe = |coarse: u64| {
+            let inverse = serde_json::json!({ "coarse_epochs": coarse });
+            let resolved = [("epochs", 5.into()), ("image_size", 112.into()), ("inverse", inverse)];
+            Recipe::new(&resolved.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        };
+        assert_eq!(recipe(3).unwrap(), Recipe { epochs: 5, coarse_epochs: 3, image_size: 112 });
+        assert!(recipe(5).unwrap_err().to_string().contains("coarse_epochs"));
+        assert!(Recipe::new(&Map::new()).unwrap_err().to_string().contains("`epochs`"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::files::read_json;
 use super::record::{Asked, Made, Record};
-use super::resolved::{difference, with_settings};
+use super::resolved::{difference, resolve};
 use crate::process::{self, json};
 
 /// A run that the table needs.
@@ -66,9 +66,9 @@ impl Run {
     /// The finished run of another row that trains the same network in the same way, as a record of this row.
     ///
     /// # Errors
-    /// If a record beside this run's can't be read.
-    pub fn twin(&self) -> Result<Option<Record>> {
-        let wanted = with_settings(&self.resolved, &self.asked.settings)?;
+    /// If a record beside this run's can't be read, or the recipe is wrong.
+    pub fn twin(&self, program: &Path) -> Result<Option<Record>> {
+        let wanted = resolve(program, &self.recipe, &self.asked.settings)?;
         let folder = self.record.parent().context("a record without a folder")?;
         let files = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;

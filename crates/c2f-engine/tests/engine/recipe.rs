@@ -121,3 +121,13 @@ fn what_is_no_recipe_is_told_apart() {
     assert!(matches!(Recipe::from_toml("mine", "epochs = = 1"), Err(Error::RecipeSyntax { .. })));
     assert!(matches!(changed("epochs"), Err(Error::Assignment(_))));
 }
+
+#[test]
+fn the_recipes_of_the_table_are_recipes() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes/table");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 4);
+    for file in files {
+        Recipe::from_file(&file).unwrap();
+    }
+}

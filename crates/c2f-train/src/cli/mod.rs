@@ -8,6 +8,7 @@ mod eval;
 mod inputs;
 mod measures;
 mod predict;
+mod recipe;
 mod results;
 mod signals;
 mod train;
@@ -42,6 +43,9 @@ enum Command {
     Predict(predict::Args),
     /// A vector for each picture, for search and clustering
     Embed(embed::Args),
+    /// Look at recipes
+    #[command(subcommand)]
+    Recipe(recipe::Command),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::Command),
@@ -64,6 +68,7 @@ pub fn run() -> Result<u8> {
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Predict(args)) => predict::run(&args),
         Some(Command::Embed(args)) => embed::run(&args),
+        Some(Command::Recipe(command)) => recipe::run(&command),
         Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
         Some(Command::Bench(args)) => bench::run(&args),
