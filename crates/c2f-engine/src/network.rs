@@ -272,7 +272,7 @@ pub fn train_transform(recipe: &Recipe, info: &BackboneInfo) -> Transform {
             saturation: augment.saturation,
             hue: augment.hue,
         },
-        erase: augment.erase,
+        erase: augment.random_erasing,
         mean: info.mean,
         std: info.std,
     })

@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_losses::{area_penalty, attention_diversity, total_variation};
+use c2f_losses::{area_penalty, attention_similarity, total_variation};
 use candle_core::{DType, Device, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, values};
 
@@ -15,7 +15,7 @@ fn kept(region: &Tensor) -> c2f_losses::Result<Tensor> {
 fn match_pytorch() {
     assert_matches(&fixture("area_penalty"), "region", 1e-12, |region| area_penalty(&kept(region)?, 0.25));
     assert_matches(&fixture("total_variation"), "region", 1e-12, total_variation);
-    assert_matches(&fixture("attention_diversity"), "attention", 1e-10, attention_diversity);
+    assert_matches(&fixture("attention_similarity"), "attention", 1e-10, attention_similarity);
 }
 
 #[test]
@@ -23,8 +23,8 @@ fn gradients_match_differences() {
     let region = &fixture("area_penalty")["region"];
     check_gradient(region, |region| area_penalty(&kept(region)?, 0.4));
     check_gradient(region, total_variation);
-    let positive = fixture("attention_diversity")["attention"].affine(1.0, 0.1).unwrap();
-    check_gradient(&positive, attention_diversity);
+    let positive = fixture("attention_similarity")["attention"].affine(1.0, 0.1).unwrap();
+    check_gradient(&positive, attention_similarity);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_flat_region_has_no_variation_and_no_gradient() {
 fn diversity_is_one_for_equal_maps_and_zero_for_disjoint_ones() {
     let diversity = |maps: [[[f64; 2]; 1]; 2]| {
         let maps = Tensor::new(&[maps], &Device::Cpu).unwrap();
-        values(&attention_diversity(&maps).unwrap())[0]
+        values(&attention_similarity(&maps).unwrap())[0]
     };
     assert!((diversity([[[1.0, 2.0]], [[2.0, 4.0]]]) - 1.0).abs() < 1e-9);
     assert!(diversity([[[1.0, 0.0]], [[0.0, 3.0]]]).abs() < 1e-9);
@@ -48,7 +48,7 @@ fn diversity_is_one_for_equal_maps_and_zero_for_disjoint_ones() {
 #[test]
 fn diversity_of_zero_maps_is_zero_with_a_finite_gradient() {
     let attention = Var::zeros((2, 3, 2, 2), DType::F32, &Device::Cpu).unwrap();
-    let loss = attention_diversity(&attention).unwrap();
+    let loss = attention_similarity(&attention).unwrap();
     assert_eq!(values(&loss), [0.0]);
     assert!(values(loss.backward().unwrap().get(&attention).unwrap()).iter().all(|value| value.is_finite()));
 }

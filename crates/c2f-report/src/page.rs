@@ -133,8 +133,8 @@ impl Report<'_> {
             Chart::new("Top-1 accuracy, %", &accuracy, (0.0, 0.0), true, fine_from),
             Chart::new("Loss", &loss, (0.0, 0.0), false, fine_from),
         ];
-        if self.records.iter().any(|r| r.val_attention_cosine.is_some()) {
-            let cosine = [series("validation", |r| r.val_attention_cosine)];
+        if self.records.iter().any(|r| r.val_attention_similarity.is_some()) {
+            let cosine = [series("validation", |r| r.val_attention_similarity)];
             charts.push(Chart::new("Mean cosine between attention maps", &cosine, (0.0, 0.0), false, fine_from));
         }
         charts
@@ -245,7 +245,7 @@ mod tests {
             val_top1_fine: (stage == Stage::Fine).then_some(0.55),
             val_top5: 0.9,
             val_area: None,
-            val_attention_cosine: None,
+            val_attention_similarity: None,
             lr: 0.01,
             images_per_s: 12.0,
         }

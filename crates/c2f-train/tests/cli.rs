@@ -47,7 +47,7 @@ fn a_run_leaves_what_it_promises() {
         }
     }
     assert!(records[0]["val_top1_fine"].is_null() && is_share(&records[1]["val_top1_fine"]));
-    assert!(records.iter().all(|record| is_share(&record["val_attention_cosine"])), "{records:?}");
+    assert!(records.iter().all(|record| is_share(&record["val_attention_similarity"])), "{records:?}");
 
     // The resolved recipe is a recipe.
     let config = c2f_engine::Recipe::from_file(&run.join("config.toml")).unwrap();
@@ -121,7 +121,7 @@ fn a_full_evaluation_adds_to_the_plain_one() {
         "confused",
         "pictures",
         "localisation",
-        "attention_diversity",
+        "attention_similarity",
     ];
     let mut expected = [keys(&plain), added.to_vec()].concat();
     expected.sort_unstable();
@@ -157,8 +157,8 @@ fn what_a_method_lacks_is_null() {
     let result = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json"]);
     assert!(result["top1_fine"].is_null() && is_share(&result["top1"]), "{result}");
     let full = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json", "--full"]);
-    assert!(full["localisation"].is_null() && full["attention_diversity"].is_null(), "{full}");
-    assert!(metrics(&run)[0]["val_attention_cosine"].is_null());
+    assert!(full["localisation"].is_null() && full["attention_similarity"].is_null(), "{full}");
+    assert!(metrics(&run)[0]["val_attention_similarity"].is_null());
 }
 
 #[test]
@@ -433,4 +433,15 @@ fn a_recipe_is_shown_whole_and_is_one_again() {
     assert!(succeed(&["recipe", "show"]).contains("[optimizer]"));
     assert!(fail(2, &["recipe", "show", "quickstar"]).contains("quickstart"));
     assert!(fail(2, &["recipe", "show", "--set", "epochs=0"]).contains("epochs"));
+}
+
+#[test]
+fn an_old_name_of_a_field_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.toml");
+    std::fs::write(&file, "[augment]\nerase = 0.25\n").unwrap();
+    let output = run(&["recipe", "show", text(&file), "--set", "augment.erase=0.5"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("augment.erase is called augment.random_erasing today").count(), 1, "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("random_erasing = 0.5"));
 }

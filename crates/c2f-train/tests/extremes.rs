@@ -21,7 +21,7 @@ fn settings() {
         "batch_size",
         "image_size",
         "optimizer.lr",
-        "optimizer.accumulate",
+        "optimizer.grad_accum_steps",
         "augment.rand_ops",
         "augment.rand_magnitude",
         "attention.maps",
@@ -32,7 +32,7 @@ fn settings() {
         "loader.prefetch",
         "loader.cache_mb",
         "loader.disk_cache_mb",
-        "checkpoint.every_steps",
+        "checkpoint.every_batches",
         "schedule.step_epochs",
         "ema.decay",
     ] {

@@ -50,7 +50,7 @@ impl Bench {
     /// Two epochs of four batches, with a save in the middle of each.
     fn run(&self, name: &str, environment: &[(&str, &str)]) -> Output {
         let run = self.path(name);
-        let settings = ["method=baseline", "checkpoint.every_steps=2", "loader.threads=1"];
+        let settings = ["method=baseline", "checkpoint.every_batches=2", "loader.threads=1"];
         let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let mut command = program();
         command.args(train(&run, &settings)).env("LD_PRELOAD", self.path("shim.so")).env("FAULT_FOLDER", &run);

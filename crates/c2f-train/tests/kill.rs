@@ -13,7 +13,7 @@ use common::{program, succeed, tensors, text, train};
 
 /// Three epochs of 12 batches; a save after every second one.
 const SETTINGS: [&str; 6] =
-    ["--set", "epochs=3", "--set", "checkpoint.every_steps=2", "--set", "augment.brightness=0.2"];
+    ["--set", "epochs=3", "--set", "checkpoint.every_batches=2", "--set", "augment.brightness=0.2"];
 const DATA: &str = "synthetic?classes=3&size=48";
 
 /// The arguments of a new run, or of going on with it.

@@ -35,7 +35,7 @@ pub fn page(summary: &Summary, figure: &str) -> String {
     }
     let _ = writeln!(text, "{}", costs(&summary.rows));
     let _ = write!(text, "## What the looks see, and how sure they are\n\n{}\n", measures(&summary.rows));
-    if summary.rows.iter().any(|row| row.attention_cosine.is_some()) {
+    if summary.rows.iter().any(|row| row.attention_similarity.is_some()) {
         let _ = write!(
             text,
             "## How alike the attention maps are, over training\n\nMean pairwise cosine of the maps of a test picture's first look, when so much of the epochs was done.\n\n{}\n",
@@ -116,7 +116,7 @@ fn costs(rows: &[RowSummary]) -> Table {
 fn cosines(rows: &[RowSummary]) -> Table {
     let mut table = Table::new(&["row", "first epoch", "1/4", "1/2", "3/4", "all"]);
     for row in rows {
-        if let Some(values) = row.attention_cosine {
+        if let Some(values) = row.attention_similarity {
             let [first, quarter, half, most, all] = values.map(|value| format!("{value:.2}"));
             table.push([format!("`{}`", row.row), first, quarter, half, most, all]);
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::files::write_whole;
+use super::files::{read_json, write_whole};
 
 /// A finished run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,7 +64,27 @@ impl std::fmt::Display for Made {
     }
 }
 
+/// What numbers were called in records of older versions, and what they are called today.
+const RENAMED: [(&str, &str); 2] =
+    [("val_attention_cosine", "val_attention_similarity"), ("attention_diversity", "attention_similarity")];
+
 impl Record {
+    /// Reads a record, if there is one.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let Some(mut record) = read_json::<Self>(path)? else { return Ok(None) };
+        for numbers in record.epochs.iter_mut().chain([&mut record.test]) {
+            for (old, new) in RENAMED {
+                if let Some(value) = numbers.remove(old) {
+                    numbers.insert(new.to_owned(), value);
+                }
+            }
+        }
+        Ok(Some(record))
+    }
+
     /// Writes it whole or not at all.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub struct RowSummary {
     pub measures: BTreeMap<String, f64>,
     /// Mean pairwise cosine of a test picture's attention maps when the first epoch and each quarter of the training was
     /// done: means over the runs. None without such maps.
-    pub attention_cosine: Option<[f64; 5]>,
+    pub attention_similarity: Option<[f64; 5]>,
 }
 
 /// A mean over seeds and its standard deviation.
@@ -87,7 +87,7 @@ pub struct Comparison {
 pub const MEASURES: [(&str, &[&str]); 16] = [
     ("nll", &["loss"]),
     ("ece", &["calibration", "ece"]),
-    ("attention cosine", &["attention_diversity"]),
+    ("attention cosine", &["attention_similarity"]),
     ("attention in box", &["localisation", "attention", "box_mass"]),
     ("attention points at box", &["localisation", "attention", "pointing"]),
     ("attention in parts", &["localisation", "attention", "parts_mass"]),
@@ -135,7 +135,7 @@ impl Summary {
                 cost: cost(row).copied(),
                 training_time: time(row).zip(base_time).map(|(time, base)| time / base),
                 measures: measures.collect(),
-                attention_cosine: runs.over_training("val_attention_cosine"),
+                attention_similarity: runs.over_training("val_attention_similarity"),
             })
         });
         let rows: Vec<RowSummary> = summaries.collect();

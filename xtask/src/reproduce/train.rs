@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::files::read_json;
 use super::record::{Asked, Made, Record};
 use super::resolved::{difference, resolve};
 use crate::process::{self, json};
@@ -46,7 +45,7 @@ impl Run {
     /// # Errors
     /// If the record is of a run with other settings, or a default has changed since.
     pub fn done(&self) -> Result<Option<Record>> {
-        let Some(record) = read_json::<Record>(&self.record)? else { return Ok(None) };
+        let Some(record) = Record::read(&self.record)? else { return Ok(None) };
         ensure!(
             record.asked == self.asked,
             "{} was made with another recipe or other settings; remove it, or give another --output",
@@ -75,7 +74,7 @@ impl Run {
         files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
         files.sort();
         for file in files {
-            let Some(record) = read_json::<Record>(&file)? else { continue };
+            let Some(record) = Record::read(&file)? else { continue };
             let same_data = (record.seed, &record.fold) == (self.seed, &self.fold) && record.same_as.is_none();
             if same_data && difference(&record.config, &wanted, &["seed"]).is_none() {
                 let same_as = Some(record.row);

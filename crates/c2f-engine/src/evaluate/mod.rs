@@ -38,9 +38,9 @@ pub struct Evaluation {
     pub top1_fine: Option<f64>,
     /// Mean share of the pictures that the second look sees, in the centre crop.
     pub area: Option<f64>,
-    /// Mean cosine between the attention maps of a picture (see [`c2f_losses::attention_diversity`]): 0 for maps on
+    /// Mean cosine between the attention maps of a picture (see [`c2f_losses::attention_similarity`]): 0 for maps on
     /// disjoint places, 1 for equal ones. Of several views, that of the first.
-    pub attention_cosine: Option<f64>,
+    pub attention_similarity: Option<f64>,
     /// One row per picture, in the order of the samples.
     pub rows: Vec<Row>,
     /// What was wrong with the pictures that couldn't be read.
@@ -181,7 +181,7 @@ struct Tally {
     brier: f64,
     top5: usize,
     area: Option<f64>,
-    attention_cosine: Option<f64>,
+    attention_similarity: Option<f64>,
 }
 
 impl Tally {
@@ -227,8 +227,8 @@ impl Tally {
             *self.area.get_or_insert(0.0) += f64::from(area.mean_all()?.to_scalar::<f32>()?) * pictures;
         }
         if let Some(attention) = &first.attention {
-            let cosine = c2f_losses::attention_diversity(attention)?.to_scalar::<f32>()?;
-            *self.attention_cosine.get_or_insert(0.0) += f64::from(cosine) * pictures;
+            let cosine = c2f_losses::attention_similarity(attention)?.to_scalar::<f32>()?;
+            *self.attention_similarity.get_or_insert(0.0) += f64::from(cosine) * pictures;
         }
         on_predictions(&ids, first)
     }
@@ -249,7 +249,7 @@ impl Tally {
             top1_coarse: Some(share(count(|row| row.correct_coarse))),
             top1_fine: has_fine.then(|| share(count(|row| row.correct_fine == Some(true)))),
             area: self.area.map(|sum| sum / n as f64),
-            attention_cosine: self.attention_cosine.map(|sum| sum / n as f64),
+            attention_similarity: self.attention_similarity.map(|sum| sum / n as f64),
             rows,
             unreadable,
         }

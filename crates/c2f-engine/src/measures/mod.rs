@@ -40,7 +40,7 @@ pub struct Measures {
     /// Whether the network looks at the object. None for a method without attention, and where no picture has a box.
     pub localisation: Option<Localisation>,
     /// Mean over the pictures of the mean cosine between their attention maps; none for a method without attention.
-    pub attention_diversity: Option<f64>,
+    pub attention_similarity: Option<f64>,
 }
 
 /// What was predicted for one picture.
@@ -89,7 +89,7 @@ pub fn measure(
         confused: confusion::most_confused(rows, &network.classes, CONFUSED),
         pictures: rows.iter().map(|&row| NamedRow { file: samples[row.sample].file.to_string(), row }).collect(),
         localisation: places.finish(),
-        attention_diversity: evaluation.attention_cosine,
+        attention_similarity: evaluation.attention_similarity,
     };
     Ok((evaluation, measures))
 }

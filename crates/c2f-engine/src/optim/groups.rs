@@ -27,7 +27,7 @@ pub(super) fn members(settings: &recipe::Optimizer, entries: &[Entry]) -> Vec<Me
     let member = |entry: &Entry| Member {
         name: entry.name.clone(),
         var: entry.var.clone(),
-        lr_factor: if entry.name.starts_with("backbone.") { settings.backbone_factor } else { 1.0 },
+        lr_factor: if entry.name.starts_with("backbone.") { settings.backbone_lr_scale } else { 1.0 },
         weight_decay: if entry.var.dims().len() > 1 { settings.weight_decay } else { 0.0 },
     };
     trained.map(member).collect()

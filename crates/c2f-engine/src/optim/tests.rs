@@ -78,7 +78,7 @@ fn adamw_is_torchs() {
 #[test]
 fn groups_decide_by_name_and_dimensions() {
     let mut settings = Recipe::builtin("default").unwrap().optimizer;
-    (settings.momentum, settings.nesterov, settings.backbone_factor, settings.weight_decay) = (0.0, false, 0.1, 0.5);
+    (settings.momentum, settings.nesterov, settings.backbone_lr_scale, settings.weight_decay) = (0.0, false, 0.1, 0.5);
     let mut buffer = entry("backbone.bn.running_mean", &[1], &[1.0]);
     buffer.kind = Kind::Buffer;
     let entries = [entry("backbone.conv.weight", &[1, 1], &[1.0]), entry("classifier.bias", &[1], &[1.0]), buffer];

@@ -28,7 +28,7 @@ impl Recipe {
 
         let optimizer = &self.optimizer;
         real("optimizer.lr", optimizer.lr, 0.0..=100.0)?;
-        real("optimizer.backbone_factor", optimizer.backbone_factor, 0.0..=100.0)?;
+        real("optimizer.backbone_lr_scale", optimizer.backbone_lr_scale, 0.0..=100.0)?;
         below_one("optimizer.momentum", optimizer.momentum)?;
         if optimizer.nesterov && optimizer.momentum == 0.0 {
             return Err(Error::field("optimizer.momentum", 0, "more than 0 with optimizer.nesterov"));
@@ -38,7 +38,7 @@ impl Recipe {
         real("optimizer.eps", optimizer.eps, 1e-16..=1.0)?;
         real("optimizer.weight_decay", optimizer.weight_decay, 0.0..=1.0)?;
         real("optimizer.clip_norm", optimizer.clip_norm, 0.0..=1e9)?;
-        whole("optimizer.accumulate", optimizer.accumulate, 1..=1024)?;
+        whole("optimizer.grad_accum_steps", optimizer.grad_accum_steps, 1..=1024)?;
 
         let schedule = &self.schedule;
         below_one("schedule.warmup", schedule.warmup)?;
@@ -54,7 +54,7 @@ impl Recipe {
         real("augment.rotation", augment.rotation.into(), 0.0..=180.0)?;
         whole("augment.rand_ops", augment.rand_ops, 1..=14)?;
         whole("augment.rand_magnitude", augment.rand_magnitude, 0..=c2f_data::transform::LARGEST_MAGNITUDE)?;
-        real("augment.erase", augment.erase.into(), 0.0..=1.0)?;
+        real("augment.random_erasing", augment.random_erasing.into(), 0.0..=1.0)?;
         real("augment.mixup", augment.mixup.into(), 0.0..=100.0)?;
         real("augment.cutmix", augment.cutmix.into(), 0.0..=100.0)?;
         // A mixed picture has no class to whose centre it belongs.
@@ -105,7 +105,7 @@ impl Recipe {
         })?;
         real("loss.center_weight", loss.center_weight, 0.0..=1e3)?;
         real("loss.center_rate", loss.center_rate, 0.0..=1.0)?;
-        real("loss.diversity_weight", loss.diversity_weight, 0.0..=1e3)?;
+        real("loss.attention_similarity_weight", loss.attention_similarity_weight, 0.0..=1e3)?;
 
         whole("loader.threads", self.loader.threads, 1..=256)?;
         whole("loader.prefetch", self.loader.prefetch, 1..=64)?;
@@ -114,7 +114,7 @@ impl Recipe {
         whole("loader.disk_cache_mb", self.loader.disk_cache_mb, 1..=1 << 30)?;
         whole("loader.max_megapixels", self.loader.max_megapixels as usize, 1..=4000)?;
         below_one("ema.decay", self.ema.decay)?;
-        whole("checkpoint.every_steps", self.checkpoint.every_steps, 1..=1_000_000)
+        whole("checkpoint.every_batches", self.checkpoint.every_batches, 1..=1_000_000)
     }
 }
 

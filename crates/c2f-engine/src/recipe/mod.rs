@@ -9,7 +9,9 @@ mod method;
 mod overrides;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -93,7 +95,9 @@ impl Recipe {
     /// If it can't be read, isn't TOML, names an unknown field or has a value out of range.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = c2f_files::text(path, LONGEST)?;
-        Self::from_toml(&path.display().to_string(), &text)
+        let (recipe, renamed) = Self::parse(&path.display().to_string(), &text)?;
+        renamed.into_iter().for_each(say_renamed);
+        Ok(recipe)
     }
 
     /// The built-in recipe of that name or, if there is none, the recipe in the file of that name.
@@ -113,17 +117,23 @@ impl Recipe {
     /// # Errors
     /// If it isn't TOML, names an unknown field or has a value out of range.
     pub fn from_toml(name: &str, text: &str) -> Result<Self> {
-        let own: Table = text.parse().map_err(|e: toml::de::Error| {
+        Ok(Self::parse(name, text)?.0)
+    }
+
+    /// The recipe, and the old names of fields that it uses.
+    fn parse(name: &str, text: &str) -> Result<(Self, Vec<&'static str>)> {
+        let mut own: Table = text.parse().map_err(|e: toml::de::Error| {
             let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             Error::RecipeSyntax { name: name.to_owned(), message: format!("line {line}: {}", e.message()) }
         })?;
+        let renamed = overrides::rename(&mut own)?;
         overrides::check_names(&own)?;
         let mut table = builtin::defaults();
         overrides::merge(&mut table, &own);
         let recipe = Self::from_table(table)?;
         recipe.validate()?;
-        Ok(recipe)
+        Ok((recipe, renamed))
     }
 
     /// Changes one field, given as `dotted.name=value`. The value is TOML, except that a text needs no quotes; an empty
@@ -134,10 +144,15 @@ impl Recipe {
     /// If the field doesn't exist or can't have a value of that type.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let (key, value) = assignment.split_once('=').ok_or_else(|| Error::Assignment(assignment.to_owned()))?;
+        let (key, value) = (key.trim(), value.trim());
+        if let Some(old) = overrides::old_name(key) {
+            say_renamed(old);
+        }
+        let key = overrides::todays_name(key);
         let mut table = self.to_table();
-        overrides::set(&mut table, key.trim(), value.trim())?;
+        overrides::set(&mut table, key, value)?;
         *self = Self::from_table(table).map_err(|error| match error {
-            Error::Field { expected, .. } => Error::field(key.trim(), value.trim(), expected),
+            Error::Field { expected, .. } => Error::field(key, value, expected),
             other => other,
         })?;
         Ok(())
@@ -188,5 +203,13 @@ impl Recipe {
             name: "recipe".to_owned(),
             message: e.message().to_owned(),
         })
+    }
+}
+
+/// Says once in the life of the process that a field has another name today.
+fn say_renamed(old: &'static str) {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(old) {
+        tracing::warn!("recipe: {old} is called {} today", overrides::todays_name(old));
     }
 }

@@ -8,6 +8,52 @@ use crate::{Error, Result};
 /// The fields that the recipe `default` leaves open.
 const OPTIONAL: [&str; 2] = ["data", "weights"];
 
+/// Fields that had another name, which recipes may still use: the old one and today's.
+const RENAMED: [(&str, &str); 5] = [
+    ("optimizer.accumulate", "optimizer.grad_accum_steps"),
+    ("optimizer.backbone_factor", "optimizer.backbone_lr_scale"),
+    ("augment.erase", "augment.random_erasing"),
+    ("loss.diversity_weight", "loss.attention_similarity_weight"),
+    ("checkpoint.every_steps", "checkpoint.every_batches"),
+];
+
+/// The key, if it is the old name of a field.
+pub fn old_name(key: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == key).map(|(old, _)| *old)
+}
+
+/// What a field is called today.
+pub fn todays_name(key: &str) -> &str {
+    RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)
+}
+
+/// Gives every field the name that it has today, and tells the old ones that there were.
+pub fn rename(table: &mut Table) -> Result<Vec<&'static str>> {
+    let mut found = Vec::new();
+    for (old, new) in RENAMED {
+        let fields = flatten(table);
+        let Some((_, value)) = fields.iter().find(|(name, _)| name == old) else { continue };
+        if fields.iter().any(|(name, _)| name == new) {
+            return Err(Error::field(old, value, format!("only {new}, as it is called today")));
+        }
+        put(table, new, value.clone());
+        remove(table, old);
+        found.push(old);
+    }
+    Ok(found)
+}
+
+fn remove(table: &mut Table, key: &str) {
+    match key.split_once('.') {
+        None => drop(table.remove(key)),
+        Some((outer, inner)) => {
+            if let Some(Value::Table(table)) = table.get_mut(outer) {
+                remove(table, inner);
+            }
+        }
+    }
+}
+
 /// Every field with its dotted name.
 pub fn flatten(table: &Table) -> Vec<(String, Value)> {
     let mut fields = Vec::new();

@@ -31,7 +31,7 @@ pub struct Optimizer {
     /// Peak learning rate of everything but the backbone.
     pub lr: f64,
     /// Learning rate of the backbone, as a factor of `lr`.
-    pub backbone_factor: f64,
+    pub backbone_lr_scale: f64,
     /// SGD: momentum in 0..1.
     pub momentum: f64,
     /// SGD: Nesterov's momentum.
@@ -47,7 +47,7 @@ pub struct Optimizer {
     /// Largest global norm of the gradient; 0 turns clipping off.
     pub clip_norm: f64,
     /// Batches whose mean gradient makes one step.
-    pub accumulate: usize,
+    pub grad_accum_steps: usize,
 }
 
 /// Kinds of optimiser.
@@ -119,7 +119,7 @@ pub struct Augment {
     /// Jitter of the hue, in turns: 0 to 0.5.
     pub hue: f32,
     /// Probability of random erasing.
-    pub erase: f32,
+    pub random_erasing: f32,
     /// Mixup: both parameters of the beta distribution of the shares; 0 turns it off.
     pub mixup: f32,
     /// CutMix: the same.
@@ -251,7 +251,7 @@ pub struct Loss {
     /// How fast the centres follow.
     pub center_rate: f64,
     /// Weight of the mean cosine between attention maps.
-    pub diversity_weight: f64,
+    pub attention_similarity_weight: f64,
 }
 
 /// `[loader]`
@@ -306,5 +306,5 @@ pub struct Ema {
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// Batches between two saves within an epoch.
-    pub every_steps: usize,
+    pub every_batches: usize,
 }

@@ -39,8 +39,8 @@ pub struct EpochRecord {
     /// Mean share of the validation pictures that the second look sees.
     pub val_area: Option<f64>,
     /// Mean cosine between the attention maps of a validation picture; runs of older versions lack it.
-    #[serde(default)]
-    pub val_attention_cosine: Option<f64>,
+    #[serde(default, alias = "val_attention_cosine")]
+    pub val_attention_similarity: Option<f64>,
     /// Learning rate of the head in the last step.
     pub lr: f64,
     /// Training pictures per second, without validation.
@@ -110,6 +110,6 @@ mod tests {
             "val_top1_coarse":0.25,"val_top1_fine":null,"val_top5":0.75,"val_area":null,"lr":0.01,"images_per_s":9.0}"#;
         std::fs::write(&path, line.replace('\n', " ")).unwrap();
         let records = read_metrics(&path).unwrap();
-        assert_eq!((records.len(), records[0].epoch, records[0].val_attention_cosine), (1, 1, None));
+        assert_eq!((records.len(), records[0].epoch, records[0].val_attention_similarity), (1, 1, None));
     }
 }

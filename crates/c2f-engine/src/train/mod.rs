@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
         let schedule = Schedule::new(&self.recipe.schedule, self.recipe.epochs, batches);
         let mut clock = Instant::now();
         // A save is due after so many batches, at the next step of the optimiser.
-        let mut next_save = self.progress.batch + self.recipe.checkpoint.every_steps;
+        let mut next_save = self.progress.batch + self.recipe.checkpoint.every_batches;
         for batch in loader.epoch(epoch as u64, self.progress.batch) {
             let mut batch = batch?;
             for (_, message) in std::mem::take(&mut batch.unreadable) {
@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
             self.progress.batch += 1;
             self.progress.sums.lr = lr;
             let done = self.progress.batch;
-            let steps = done.is_multiple_of(self.recipe.optimizer.accumulate) || done == batches;
+            let steps = done.is_multiple_of(self.recipe.optimizer.grad_accum_steps) || done == batches;
             if steps {
                 self.step(lr, on_event)?;
             }
@@ -301,7 +301,7 @@ impl<'a> Run<'a> {
             });
             let stop = self.options.stop.load(Ordering::Relaxed);
             if steps && (stop || (done >= next_save && done < batches)) {
-                next_save = done + self.recipe.checkpoint.every_steps;
+                next_save = done + self.recipe.checkpoint.every_batches;
                 self.save_last(on_event)?;
             }
             if steps && stop {
@@ -374,7 +374,7 @@ impl<'a> Run<'a> {
             val_top1_fine: evaluation.top1_fine,
             val_top5: evaluation.top5,
             val_area: evaluation.area,
-            val_attention_cosine: evaluation.attention_cosine,
+            val_attention_similarity: evaluation.attention_similarity,
             lr: sums.lr,
             images_per_s: sums.images_per_s(),
         };

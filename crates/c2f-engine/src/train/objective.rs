@@ -1,7 +1,7 @@
 //! The loss of each method.
 
 use c2f_attention::{Images, Look, ws_dan};
-use c2f_losses::{area_penalty, attention_diversity, cross_entropy, soft_cross_entropy, total_variation};
+use c2f_losses::{area_penalty, attention_similarity, cross_entropy, soft_cross_entropy, total_variation};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
@@ -63,8 +63,8 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
             add(total_variation(&region.map)?, inverse.total_variation)?;
         }
     }
-    if let (Some(attention), true) = (&output.coarse.attention, settings.diversity_weight > 0.0) {
-        add(attention_diversity(attention)?, settings.diversity_weight)?;
+    if let (Some(attention), true) = (&output.coarse.attention, settings.attention_similarity_weight > 0.0) {
+        add(attention_similarity(attention)?, settings.attention_similarity_weight)?;
     }
     with_centers(network, inputs, loss, output.coarse)
 }

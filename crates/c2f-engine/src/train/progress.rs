@@ -117,7 +117,7 @@ mod tests {
             val_top1_fine: None,
             val_top5: 1.0,
             val_area: None,
-            val_attention_cosine: None,
+            val_attention_similarity: None,
             lr: 0.1,
             images_per_s: 1.0,
         }

@@ -44,7 +44,7 @@ fn every_method_has_the_measures_of_its_parts() {
         assert_eq!(wrong, full.pictures.iter().filter(|p| p.row.predicted != p.row.label).count());
         assert_eq!(full.calibration.bins.iter().map(|bin| bin.n).sum::<usize>(), samples.len());
 
-        assert_eq!(full.attention_diversity.is_some(), method.has_attention());
+        assert_eq!(full.attention_similarity.is_some(), method.has_attention());
         let Some(found) = full.localisation else {
             assert_eq!(method, Method::Baseline);
             continue;

@@ -96,7 +96,7 @@ fn a_wrong_value_names_field_value_and_range() {
         ("augment.policy=auto-augment", ["augment.policy", "trivial-augment"]),
         ("augment.rotation=181", ["augment.rotation", "0 to 180"]),
         ("augment.rand_magnitude=31", ["augment.rand_magnitude", "0 to 30"]),
-        ("augment.erase=1.5", ["augment.erase", "0 to 1"]),
+        ("augment.random_erasing=1.5", ["augment.random_erasing", "0 to 1"]),
         ("augment.mixup=-1", ["augment.mixup", "0 to"]),
         ("loader.disk_cache_mb=0", ["loader.disk_cache_mb", "1 to"]),
         ("loader.max_megapixels=0", ["loader.max_megapixels", "1 to 4000"]),
@@ -130,4 +130,23 @@ fn the_recipes_of_the_table_are_recipes() {
     for file in files {
         Recipe::from_file(&file).unwrap();
     }
+}
+
+#[test]
+fn old_names_of_fields_keep_working() {
+    let text =
+        "[optimizer]\naccumulate = 4\nbackbone_factor = 0.5\n[augment]\nerase = 0.25\n[checkpoint]\nevery_steps = 9\n";
+    let recipe = Recipe::from_toml("old", text).unwrap();
+    assert_eq!((recipe.optimizer.grad_accum_steps, recipe.checkpoint.every_batches), (4, 9));
+    assert_eq!((recipe.optimizer.backbone_lr_scale, recipe.augment.random_erasing), (0.5, 0.25));
+    assert!(!recipe.to_toml().contains("accumulate"), "old names aren't written");
+
+    let mut recipe = Recipe::builtin("default").unwrap();
+    recipe.set("loss.diversity_weight=0.5").unwrap();
+    assert_eq!(recipe.loss.attention_similarity_weight, 0.5);
+    let error = recipe.set("optimizer.accumulate=x").unwrap_err().to_string();
+    assert!(error.contains("optimizer.grad_accum_steps"), "{error}");
+    let both = "[augment]\nerase = 0.25\nrandom_erasing = 0.5";
+    let error = Recipe::from_toml("both", both).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("augment.erase"), "{error}");
 }

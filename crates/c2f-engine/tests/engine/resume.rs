@@ -58,7 +58,7 @@ fn augmented_mixed_and_balanced_batches_are_the_same() {
         "augment.fit=pad",
         "augment.rotation=15",
         "augment.policy=trivial-augment",
-        "augment.erase=0.5",
+        "augment.random_erasing=0.5",
         "augment.mixup=0.2",
         "augment.cutmix=1.0",
         "loss.center_weight=0",
@@ -102,7 +102,7 @@ fn pictures_from_the_disk_cache_are_the_same() {
 #[test]
 fn adamw_averages_and_accumulation() {
     let mut recipe = recipe(Method::Attention);
-    for assignment in ["optimizer.kind=adamw", "optimizer.lr=0.001", "optimizer.accumulate=2", "ema.decay=0.9"] {
+    for assignment in ["optimizer.kind=adamw", "optimizer.lr=0.001", "optimizer.grad_accum_steps=2", "ema.decay=0.9"] {
         recipe.set(assignment).unwrap();
     }
     // Told to stop after the first of two accumulated batches, the run goes on to the step.
@@ -112,7 +112,7 @@ fn adamw_averages_and_accumulation() {
 #[test]
 fn a_kill_between_two_saves_repeats_from_the_last_one() {
     let mut recipe = recipe(Method::Baseline);
-    recipe.set("checkpoint.every_steps=1").unwrap();
+    recipe.set("checkpoint.every_batches=1").unwrap();
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     train_all(&recipe, whole.path());
     train_until(&recipe, killed.path(), false, 3).unwrap();

@@ -16,7 +16,7 @@ pub fn write(text: &mut String, measures: &Measures) -> Result {
     if let Some(localisation) = &measures.localisation {
         write_localisation(text, localisation)?;
     }
-    if let Some(cosine) = measures.attention_diversity {
+    if let Some(cosine) = measures.attention_similarity {
         writeln!(text, "\nattention maps: mean cosine {cosine:.3} between two of a picture")?;
     }
     write_confused(text, &measures.confused)?;

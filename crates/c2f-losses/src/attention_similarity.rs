@@ -13,11 +13,11 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// If `attention` doesn't have four dimensions, or is empty.
-pub fn attention_diversity(attention: &Tensor) -> Result<Tensor> {
+pub fn attention_similarity(attention: &Tensor) -> Result<Tensor> {
     let &[batch, maps, _, _] = attention.dims() else {
-        return Err(Error::shape("attention_diversity", "attention", attention, "(B, M, h, w)"));
+        return Err(Error::shape("attention_similarity", "attention", attention, "(B, M, h, w)"));
     };
-    expect_values("attention_diversity", "attention", attention)?;
+    expect_values("attention_similarity", "attention", attention)?;
     let unit = l2_normalise(&attention.flatten_from(2)?, 1e-6)?;
     // Sum over all pairs, m = n included, without the (M, M) table: |sum_m a_m|^2.
     let all_pairs = unit.sum(1)?.sqr()?.sum_all()?;
