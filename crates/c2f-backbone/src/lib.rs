@@ -2,14 +2,14 @@
 
 mod backbone;
 mod error;
-mod extent;
+mod features;
 mod networks;
 mod registry;
 mod weights;
 
 pub use backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 pub use error::{Error, Result};
-pub use extent::Extent;
+pub use features::FeatureConfig;
 pub use registry::{build, endpoint, info, names};
 pub use weights::{
     Inspection, LoadReport, Mismatch, NamedShape, find_not_finite, inspect_weights, load_weights, read_weights,

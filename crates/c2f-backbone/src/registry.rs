@@ -2,13 +2,13 @@
 
 use c2f_ops::nn::Params;
 
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::networks::{c2f_tiny, convnext, efficientnet_lite, inception_v3, resnet, vgg, vision_transformer};
-use crate::{Backbone, BackboneInfo, Endpoint, Error, Extent, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, Error, FeatureConfig, Result};
 
 struct Registered {
     info: &'static BackboneInfo,
-    build: fn(&Params, Cut) -> Result<Box<dyn Backbone>>,
+    build: fn(&Params, FeaturePlan) -> Result<Box<dyn Backbone>>,
 }
 
 /// One line per network.
@@ -44,23 +44,23 @@ pub fn info(name: &str) -> Result<&'static BackboneInfo> {
     Ok(find(name)?.info)
 }
 
-/// Makes a backbone, or the part of it that `extent` says; its variables are named, initialised and kept by `params`.
+/// Makes a backbone, or the part of it that `config` says; its variables are named, initialised and kept by `params`.
 ///
 /// # Errors
 /// [`Error::UnknownBackbone`], with the near names; [`Error::UnknownEndpoint`], with those that there are;
 /// [`Error::FrozenBeyond`]; or if `params` has a variable of the same name and another shape.
-pub fn build(name: &str, params: &Params, extent: &Extent) -> Result<Box<dyn Backbone>> {
+pub fn build(name: &str, params: &Params, config: &FeatureConfig) -> Result<Box<dyn Backbone>> {
     let found = find(name)?;
-    (found.build)(params, extent.cut(found.info)?)
+    (found.build)(params, config.plan(found.info)?)
 }
 
-/// The facts about a backbone's endpoint where `extent` ends.
+/// The facts about a backbone's endpoint where `config` ends.
 ///
 /// # Errors
 /// As [`build`]'s.
-pub fn endpoint(name: &str, extent: &Extent) -> Result<Endpoint> {
+pub fn endpoint(name: &str, config: &FeatureConfig) -> Result<Endpoint> {
     let info = info(name)?;
-    Ok(*extent.cut(info)?.endpoint(info))
+    Ok(*config.plan(info)?.endpoint(info))
 }
 
 fn find(name: &str) -> Result<&'static Registered> {

@@ -1,6 +1,6 @@
 //! Backbones in candle's own language.
 
-use c2f_backbone::{Extent, build};
+use c2f_backbone::{FeatureConfig, build};
 use c2f_ops::nn::{Params, Pass};
 use candle_core::{DType, Device, ModuleT, Tensor};
 use candle_nn::{VarBuilder, VarMap};
@@ -20,9 +20,9 @@ fn a_backbone_lives_in_a_var_map_and_is_a_module() {
     let map = VarMap::new();
     let builder = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
     let params = Params::from_var_builder(builder.pp("backbone"), 3);
-    let backbone = build("c2f_tiny", &params, &Extent::default()).unwrap();
+    let backbone = build("c2f_tiny", &params, &FeatureConfig::default()).unwrap();
     let own = Params::new(&Device::Cpu, DType::F32, 3);
-    let expected = build("c2f_tiny", &own, &Extent::default()).unwrap();
+    let expected = build("c2f_tiny", &own, &FeatureConfig::default()).unwrap();
     assert_eq!(map.all_vars().len(), own.entries().len());
 
     let y = backbone.forward_t(&images(), false).unwrap();
@@ -39,12 +39,12 @@ fn a_backbone_lives_in_a_var_map_and_is_a_module() {
     let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
     let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let params = Params::from_var_builder(builder.pp("backbone"), 0);
-    let again = build("c2f_tiny", &params, &Extent::default()).unwrap();
+    let again = build("c2f_tiny", &params, &FeatureConfig::default()).unwrap();
     let (a, b) = (again.forward_t(&images(), false).unwrap(), backbone.forward_t(&images(), false).unwrap());
     assert_eq!(values(&a), values(&b));
     assert_ne!(values(&b), values(&y), "training moved no statistics");
 
     let builder = VarBuilder::from_tensors(std::collections::HashMap::new(), DType::F32, &Device::Cpu);
-    let error = build("c2f_tiny", &Params::from_var_builder(builder, 0), &Extent::default()).err().unwrap();
+    let error = build("c2f_tiny", &Params::from_var_builder(builder, 0), &FeatureConfig::default()).err().unwrap();
     assert!(error.to_string().contains("conv1.weight"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use c2f_backbone::{Backbone, BackboneInfo, Extent, build, load_weights, read_weights};
+use c2f_backbone::{Backbone, BackboneInfo, FeatureConfig, build, load_weights, read_weights};
 use c2f_ops::nn::{Params, Pass};
 use candle_core::{D, DType, Device, Tensor};
 
@@ -20,7 +20,7 @@ fn folder(variable: &str) -> Option<PathBuf> {
 
 fn load(file: &Path) -> Box<dyn Backbone> {
     let params = Params::new(&Device::Cpu, DType::F32, 0).at("backbone");
-    let backbone = build(NAME, &params, &Extent::default()).unwrap();
+    let backbone = build(NAME, &params, &FeatureConfig::default()).unwrap();
     let report = load_weights(NAME, &params, file).unwrap();
     assert!(report.fits());
     assert_eq!(report.loaded, params.entries().len());

@@ -1,6 +1,6 @@
 //! Forward, gradients and running statistics against torchvision and timm: see `fixtures/backbones.py`.
 
-use c2f_backbone::{Backbone, Extent, build, info, names};
+use c2f_backbone::{Backbone, FeatureConfig, build, info, names};
 use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
@@ -72,7 +72,7 @@ fn set_weights(params: &Params) {
 
 fn made(name: &str, dtype: DType) -> (Params, Box<dyn Backbone>) {
     let params = Params::zeros(&Device::Cpu, dtype);
-    let backbone = build(name, &params, &Extent::default()).unwrap();
+    let backbone = build(name, &params, &FeatureConfig::default()).unwrap();
     set_weights(&params);
     (params, backbone)
 }
@@ -83,8 +83,8 @@ fn check_endpoints(name: &str, params: &Params, x: &Tensor, expected: &Value, to
     let endpoints = info(name).unwrap().endpoints;
     assert_eq!(endpoints.len(), expected.len());
     for endpoint in endpoints {
-        let extent = Extent { endpoint: Some(endpoint.name.to_owned()), freeze: None };
-        let backbone = build(name, params, &extent).unwrap();
+        let config = FeatureConfig { endpoint: Some(endpoint.name.to_owned()), freeze: None };
+        let backbone = build(name, params, &config).unwrap();
         assert_eq!(backbone.endpoint(), endpoint);
         let maps = backbone.run(x, &Pass::eval()).unwrap();
         assert_eq!(maps.dim(1).unwrap(), endpoint.channels, "{}", endpoint.name);
@@ -137,7 +137,7 @@ fn agrees(name: &str, fixture: &str) {
         check(name, &params.get(name).unwrap().var, digest, 1e-9);
     }
 
-    // In f32 the same network differs by rounding only. (Not so its gradients in training: a rectifier that opens by
+    // In f32 the same network differs by rounding only. (Not so its gradients in training: a ReLU that opens by
     // rounding lets all of a value through.)
     let (params, _) = made(name, DType::F32);
     let x = noise("input", &shape).to_dtype(DType::F32).unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use c2f_backbone::{BackboneInfo, Extent, build, info, names};
+use c2f_backbone::{BackboneInfo, FeatureConfig, build, info, names};
 use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use tracing::field::{Field, Visit};
@@ -34,7 +34,7 @@ impl Visit for Count {
 /// Parameters, and multiplications with an addition for one picture of `size` pixels, in thousands of millions.
 fn cost(name: &str, size: usize) -> (usize, f64) {
     let params = Params::zeros(&Device::Cpu, DType::F32);
-    let backbone = build(name, &params, &Extent::default()).unwrap();
+    let backbone = build(name, &params, &FeatureConfig::default()).unwrap();
     let picture = Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu).unwrap();
     let count = Count::default();
     let subscriber = tracing_subscriber::registry().with(count.clone());
@@ -67,7 +67,7 @@ const PUBLISHED: [(&str, usize, f64); 15] = [
 fn counted_products_are_the_published_ones() {
     for (name, size, published) in PUBLISHED {
         let (_, counted) = cost(name, size);
-        // VGG's classifier alone has 0.12. Google's figures also have what BatchNorm and the rectifiers do.
+        // VGG's classifier alone has 0.12. Google's figures also have what BatchNorm and the ReLUs do.
         let classifier = if name.starts_with("vgg") { 0.1236 } else { 0.0 };
         let tolerance = if name.contains("lite") { 0.07 } else { 0.005 };
         let error = (counted + classifier) / published - 1.0;

@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use c2f_backbone::{Error, Extent, LoadReport, build, inspect_weights, load_weights, names, read_weights};
+use c2f_backbone::{Error, FeatureConfig, LoadReport, build, inspect_weights, load_weights, names, read_weights};
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ fn params(seed: u64) -> Params {
 /// The tensors of a freshly made backbone.
 fn tensors(backbone: &str) -> HashMap<String, Tensor> {
     let params = params(1);
-    build(backbone, &params, &Extent::default()).unwrap();
+    build(backbone, &params, &FeatureConfig::default()).unwrap();
     params.entries().into_iter().map(|entry| (entry.name, entry.var.as_detached_tensor())).collect()
 }
 
@@ -67,7 +67,7 @@ fn a_backbone_under_a_prefix_takes_weights_of_every_float_type() {
         let (_folder, path) = save(&stored);
 
         let root = params(2);
-        build("c2f_tiny", &root.at("backbone"), &Extent::default()).unwrap();
+        build("c2f_tiny", &root.at("backbone"), &FeatureConfig::default()).unwrap();
         assert_ne!(snapshot(&root), expected);
         let report = load_weights("c2f_tiny", &root.at("backbone"), &path).unwrap();
         assert_eq!(snapshot(&root), expected);
@@ -82,7 +82,7 @@ fn a_second_set_of_statistics_starts_as_the_first() {
     stored.insert("bn1.running_mean".into(), Tensor::arange(0f32, 16., &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2).with_statistics(2);
-    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
     let report = load_weights("c2f_tiny", &root, &path).unwrap();
     assert_eq!(report.loaded, stored.len());
     let values = snapshot(&root);
@@ -98,7 +98,7 @@ fn every_difference_is_reported_and_nothing_changes() {
     stored.insert("layer9.weight".into(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2);
-    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
     let before = snapshot(&root);
     let error = load_weights("c2f_tiny", &root, &path).unwrap_err();
     let message = error.to_string();
@@ -121,7 +121,7 @@ fn weights_that_are_no_floats_change_nothing() {
     stored.insert("layer3.0.bn2.weight".into(), Tensor::zeros(128, DType::I64, &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2);
-    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
     let before = snapshot(&root);
     let message = load_weights("c2f_tiny", &root, &path).unwrap_err().to_string();
     assert!(message.contains("layer3.0.bn2.weight has type i64"), "{message}");
@@ -132,7 +132,7 @@ fn weights_that_are_no_floats_change_nothing() {
 fn weights_of_another_backbone_name_it() {
     let (_folder, path) = save(&tensors("resnet18"));
     let root = params(2);
-    build("resnet50", &root, &Extent::default()).unwrap();
+    build("resnet50", &root, &FeatureConfig::default()).unwrap();
     let before = snapshot(&root);
     let error = load_weights("resnet50", &root, &path).unwrap_err();
     let message = error.to_string();
@@ -147,7 +147,7 @@ fn a_view_without_the_backbone_is_an_error() {
     let (_folder, path) = save(&tensors("c2f_tiny"));
     let root = params(2);
     assert!(matches!(load_weights("c2f_tiny", &root, &path).unwrap_err(), Error::NotBuilt { .. }));
-    build("resnet18", &root.at("other"), &Extent::default()).unwrap();
+    build("resnet18", &root.at("other"), &FeatureConfig::default()).unwrap();
     let error = load_weights("c2f_tiny", &root.at("other"), &path).unwrap_err();
     assert!(error.to_string().contains("\"other\" aren't those of c2f_tiny"), "{error}");
 }
@@ -157,8 +157,8 @@ fn a_part_of_a_backbone_takes_its_part_of_a_whole_file() {
     let stored = tensors("c2f_tiny");
     let (_folder, path) = save(&stored);
     let root = params(2);
-    let extent = Extent { endpoint: Some("layer2".into()), freeze: None };
-    let backbone = build("c2f_tiny", &root, &extent).unwrap();
+    let config = FeatureConfig { endpoint: Some("layer2".into()), freeze: None };
+    let backbone = build("c2f_tiny", &root, &config).unwrap();
     assert_eq!(backbone.endpoint().channels, 64);
     let report = load_weights("c2f_tiny", &root, &path).unwrap();
     assert_eq!((report.loaded, report.ignored.len()), (root.entries().len(), stored.len() - root.entries().len()));
@@ -176,8 +176,8 @@ fn a_part_of_a_backbone_takes_its_part_of_a_whole_file() {
 #[test]
 fn an_extent_that_is_none_is_an_error_that_lists_the_endpoints() {
     let with = |endpoint: Option<&str>, freeze: Option<&str>| {
-        let extent = Extent { endpoint: endpoint.map(str::to_owned), freeze: freeze.map(str::to_owned) };
-        build("inception_v3", &Params::zeros(&Device::Cpu, DType::F32), &extent).err().unwrap().to_string()
+        let config = FeatureConfig { endpoint: endpoint.map(str::to_owned), freeze: freeze.map(str::to_owned) };
+        build("inception_v3", &Params::zeros(&Device::Cpu, DType::F32), &config).err().unwrap().to_string()
     };
     assert!(with(Some("Mixed_6f"), None).contains("it has Conv2d_2b_3x3, Conv2d_4a_3x3, Mixed_5d, Mixed_6e, Mixed_7c"));
     assert!(with(None, Some("layer1")).contains("no endpoint \"layer1\""));
@@ -187,7 +187,7 @@ fn an_extent_that_is_none_is_an_error_that_lists_the_endpoints() {
 /// Names and shapes of a file, as zeros: names of other schemes than this crate's.
 fn renamed(backbone: &str, rename: impl Fn(&str) -> String, reshape: impl Fn(&str) -> bool) -> HashMap<String, Tensor> {
     let params = Params::zeros(&Device::Cpu, DType::F32);
-    build(backbone, &params, &Extent::default()).unwrap();
+    build(backbone, &params, &FeatureConfig::default()).unwrap();
     let entry = |entry: c2f_ops::nn::Entry| {
         let tensor = entry.var.as_detached_tensor();
         let tensor = if reshape(&entry.name) { tensor.reshape(((), 1, 1)).unwrap() } else { tensor };
@@ -241,7 +241,7 @@ fn a_file_of_each_backbone_fits_it_and_no_other() {
 #[test]
 fn names_of_no_known_scheme_are_an_error() {
     let root = params(2);
-    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
     let error = load_weights("c2f_tiny", &root, &fixture("zip.pth")).unwrap_err();
     assert!(matches!(error, Error::UnknownNaming { .. }), "{error}");
     assert!(error.to_string().contains("channels_last"), "{error}");
@@ -368,7 +368,7 @@ fn state_dicts_under_every_usual_name_and_prefix_fit() {
         }
         let (_folder, path) = common::file(&common::zip(&[&pickle[..], b"."].concat(), &[&storage]));
         let root = params(2);
-        build("c2f_tiny", &root, &Extent::default()).unwrap();
+        build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
         let report = load_weights("c2f_tiny", &root, &path).unwrap();
         assert_eq!(report.loaded, root.entries().len(), "{keys:?} {before}");
         assert!(snapshot(&root).values().flatten().all(|&value| value == 0.5), "{keys:?} {before}");
@@ -391,7 +391,7 @@ fn what_lies_beside_a_wrapped_network_is_ignored() {
     stored.insert("criterion.weight".into(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
     let (_folder, path) = save(&stored);
     let root = params(2);
-    build("c2f_tiny", &root, &Extent::default()).unwrap();
+    build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
     let report = load_weights("c2f_tiny", &root, &path).unwrap();
     assert_eq!(report.ignored, ["criterion.weight", "model.projector.weight"]);
 }
@@ -415,7 +415,7 @@ fn weights_that_are_not_finite_are_an_error_that_names_the_tensor() {
         let (_folder, path) = save(&stored);
         assert_eq!(inspect_weights(&path, None).unwrap().not_finite, ["layer3.0.bn2.weight"]);
         let root = params(2);
-        build("c2f_tiny", &root, &Extent::default()).unwrap();
+        build("c2f_tiny", &root, &FeatureConfig::default()).unwrap();
         let before = snapshot(&root);
         let message = load_weights("c2f_tiny", &root, &path).unwrap_err().to_string();
         assert!(
@@ -424,9 +424,9 @@ fn weights_that_are_not_finite_are_an_error_that_names_the_tensor() {
         );
         assert_eq!(snapshot(&root), before);
         // What the network doesn't take does no harm.
-        let extent = Extent { endpoint: Some("layer1".into()), freeze: None };
+        let config = FeatureConfig { endpoint: Some("layer1".into()), freeze: None };
         let part = params(2);
-        build("c2f_tiny", &part, &extent).unwrap();
+        build("c2f_tiny", &part, &config).unwrap();
         load_weights("c2f_tiny", &part, &path).unwrap();
     }
     assert!(inspect_weights(&fixture("zip.pth"), None).unwrap().not_finite.is_empty());

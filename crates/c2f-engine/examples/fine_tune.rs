@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use c2f_backbone::Extent;
+use c2f_backbone::FeatureConfig;
 use c2f_data::{Loader, LoaderConfig, TrainTransform, Transform};
 use c2f_engine::optim::{Sgd, SgdConfig};
 use c2f_ops::nn::Params;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
     // `variables.load(FILE)` would take pretrained weights: their names are torchvision's and timm's.
     let params = Params::from_var_builder(builder.pp("backbone"), 0);
-    let backbone = c2f_backbone::build("c2f_tiny", &params, &Extent::default())?;
+    let backbone = c2f_backbone::build("c2f_tiny", &params, &FeatureConfig::default())?;
     let head = candle_nn::linear(backbone.endpoint().channels, 3, builder.pp("head"))?;
     let config = SgdConfig { lr: 0.05, weight_decay: 1e-4, ..SgdConfig::default() };
     let mut optimizer = Sgd::new(variables.all_vars(), config)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use c2f_backbone::{Backbone, Extent};
+use c2f_backbone::{Backbone, FeatureConfig};
 use c2f_data::{EvalTransform, Limits, Transform, Views};
 use c2f_ops::nn::{Params, Pass};
 use c2f_ops::{Format, global_avg_pool};
@@ -66,13 +66,13 @@ impl Embedder {
     pub fn from_backbone(
         name: &str,
         weights: &Path,
-        extent: &Extent,
+        features: &FeatureConfig,
         size: Option<usize>,
         views: TestViews,
         device: &Device,
     ) -> Result<Self> {
         let params = Params::zeros(device, DType::F32);
-        let backbone = c2f_backbone::build(name, &params, extent)?;
+        let backbone = c2f_backbone::build(name, &params, features)?;
         c2f_backbone::load_weights(name, &params, weights)?;
         let info = backbone.info();
         let size = size.unwrap_or(info.input_size);

@@ -95,7 +95,7 @@ impl Network {
         let method = recipe.method;
         let separate = method.has_inverse() && recipe.inverse.fine_statistics;
         let params = params.with_statistics(if separate { 2 } else { 1 });
-        let backbone = c2f_backbone::build(&recipe.backbone, &params.at("backbone"), &recipe.features.extent())?;
+        let backbone = c2f_backbone::build(&recipe.backbone, &params.at("backbone"), &recipe.features.config())?;
         let channels = backbone.endpoint().channels;
         let model = Model::new(backbone, &params, &config(recipe, classes.len()))?;
         let center = (center_weight(recipe) > 0.0).then(|| {

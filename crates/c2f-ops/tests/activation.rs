@@ -1,4 +1,4 @@
-//! Rectifiers.
+//! ReLUs.
 
 mod common;
 

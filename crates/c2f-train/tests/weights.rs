@@ -5,7 +5,7 @@ mod common;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use c2f_backbone::Extent;
+use c2f_backbone::FeatureConfig;
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use common::{draw_pictures, fail, json, run, succeed, text, train};
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// Weights of `c2f_tiny` in a file, after a change.
 fn weights(folder: &Path, change: impl Fn(&mut HashMap<String, Tensor>)) -> PathBuf {
     let params = Params::new(&Device::Cpu, DType::F32, 1);
-    c2f_backbone::build("c2f_tiny", &params, &Extent::default()).unwrap();
+    c2f_backbone::build("c2f_tiny", &params, &FeatureConfig::default()).unwrap();
     let entries = params.entries().into_iter();
     let mut tensors = entries.map(|entry| (entry.name, entry.var.as_detached_tensor())).collect();
     change(&mut tensors);

@@ -8,7 +8,7 @@ use c2f_ops::nn::Params;
 use super::cnn::{Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
 use super::resnet::{BlockKind, Residual};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 
 /// Channels of the stem, and after each halving of the resolution.
@@ -28,7 +28,7 @@ pub(crate) static C2F_TINY: BackboneInfo = BackboneInfo {
     size_multiple: 1,
 };
 
-pub(crate) fn c2f_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+pub(crate) fn c2f_tiny(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
     let stages = WIDTHS.windows(2).enumerate().map(|(stage, widths)| {
         let mut layers = Stage::new();
         if stage == 0 {
@@ -39,5 +39,5 @@ pub(crate) fn c2f_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
         layers.push(Box::new(Residual::new(&params, BlockKind::Basic, widths[0], widths[1], 2)?));
         Ok(layers)
     });
-    cnn(&C2F_TINY, cut, stages)
+    cnn(&C2F_TINY, plan, stages)
 }

@@ -4,7 +4,7 @@ use c2f_ops::nn::{ConvNormAct, Pass};
 use c2f_ops::{Format, Maps, PoolConfig};
 use candle_core::Tensor;
 
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
 /// What a stage consists of.
@@ -17,17 +17,17 @@ pub(crate) type Stage = Vec<Box<dyn Layer>>;
 
 struct Cnn {
     info: &'static BackboneInfo,
-    cut: Cut,
+    plan: FeaturePlan,
     stages: Vec<Stage>,
 }
 
 /// The network with these stages, one for each endpoint. Only those that are wanted are made.
 pub(crate) fn cnn(
     info: &'static BackboneInfo,
-    cut: Cut,
+    plan: FeaturePlan,
     stages: impl Iterator<Item = Result<Stage>>,
 ) -> Result<Box<dyn Backbone>> {
-    Ok(Box::new(Cnn { info, cut, stages: stages.take(cut.stages).collect::<Result<_>>()? }))
+    Ok(Box::new(Cnn { info, plan, stages: stages.take(plan.stages).collect::<Result<_>>()? }))
 }
 
 impl Backbone for Cnn {
@@ -36,13 +36,13 @@ impl Backbone for Cnn {
     }
 
     fn endpoint(&self) -> &Endpoint {
-        self.cut.endpoint(self.info)
+        self.plan.endpoint(self.info)
     }
 
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut x = Maps::new(x, Format::ChannelsFirst)?;
         for (stage, layers) in self.stages.iter().enumerate() {
-            let pass = self.cut.pass(stage, pass);
+            let pass = self.plan.pass(stage, pass);
             for layer in layers {
                 x = layer.run(&x, &pass)?;
             }

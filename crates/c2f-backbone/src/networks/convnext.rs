@@ -5,7 +5,7 @@ use c2f_ops::{Format, Maps, Padding, gelu};
 use candle_core::{Tensor, Var};
 
 use super::cnn::{self, Stage, cnn};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 
 pub(crate) static CONVNEXT_TINY: BackboneInfo = BackboneInfo {
@@ -29,7 +29,7 @@ const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
 const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
-pub(crate) fn convnext_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+pub(crate) fn convnext_tiny(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
     let stages = (0..WIDTHS.len()).map(|stage| {
         let width = WIDTHS[stage];
         let at = params.at(format_args!("stages.{stage}"));
@@ -49,7 +49,7 @@ pub(crate) fn convnext_tiny(params: &Params, cut: Cut) -> Result<Box<dyn Backbon
         layers.push(Box::new(Blocks(blocks.collect::<Result<_>>()?)));
         Ok(layers)
     });
-    cnn(&CONVNEXT_TINY, cut, stages)
+    cnn(&CONVNEXT_TINY, plan, stages)
 }
 
 /// A convolution that sees each pixel once.

@@ -6,7 +6,7 @@ use c2f_ops::{Activation, Maps};
 
 use super::cnn::{self, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 
 /// A network of the family: how it grows out of the first.
@@ -94,8 +94,8 @@ impl Variant {
         if (rounded as f64) < 0.9 * scaled { rounded + 8 } else { rounded }
     }
 
-    fn build(&self, params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-        cnn(self.info, cut, (0..6).map(|stage| self.stage(params, stage)))
+    fn build(&self, params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+        cnn(self.info, plan, (0..6).map(|stage| self.stage(params, stage)))
     }
 
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
@@ -125,24 +125,24 @@ impl Variant {
     }
 }
 
-pub(crate) fn tf_efficientnet_lite0(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    LITE0.build(params, cut)
+pub(crate) fn tf_efficientnet_lite0(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    LITE0.build(params, plan)
 }
 
-pub(crate) fn tf_efficientnet_lite1(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    LITE1.build(params, cut)
+pub(crate) fn tf_efficientnet_lite1(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    LITE1.build(params, plan)
 }
 
-pub(crate) fn tf_efficientnet_lite2(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    LITE2.build(params, cut)
+pub(crate) fn tf_efficientnet_lite2(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    LITE2.build(params, plan)
 }
 
-pub(crate) fn tf_efficientnet_lite3(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    LITE3.build(params, cut)
+pub(crate) fn tf_efficientnet_lite3(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    LITE3.build(params, plan)
 }
 
-pub(crate) fn tf_efficientnet_lite4(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    LITE4.build(params, cut)
+pub(crate) fn tf_efficientnet_lite4(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    LITE4.build(params, plan)
 }
 
 /// Row, position and whether it expands, of every block of the network that has `count` of them; nothing if none has.

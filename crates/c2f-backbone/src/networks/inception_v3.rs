@@ -10,7 +10,7 @@ use c2f_ops::{Maps, PoolConfig};
 
 use super::cnn::{self, MaxPool, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 
 pub(crate) static INCEPTION_V3: BackboneInfo = BackboneInfo {
@@ -29,7 +29,7 @@ pub(crate) static INCEPTION_V3: BackboneInfo = BackboneInfo {
     size_multiple: 1,
 };
 
-pub(crate) fn inception_v3(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+pub(crate) fn inception_v3(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
     let stages = (0..5).map(|stage| {
         let conv = |name, layer| -> Result<Box<dyn cnn::Layer>> { Ok(Box::new(basic(params, name, layer)?)) };
         let pool = || -> Box<dyn cnn::Layer> { Box::new(MaxPool::new(3, 2, 0)) };
@@ -62,7 +62,7 @@ pub(crate) fn inception_v3(params: &Params, cut: Cut) -> Result<Box<dyn Backbone
             _ => vec![d(&module("Mixed_7a", 768))?, e(&module("Mixed_7b", 1280))?, e(&module("Mixed_7c", 2048))?],
         })
     });
-    cnn(&INCEPTION_V3, cut, stages)
+    cnn(&INCEPTION_V3, plan, stages)
 }
 
 fn basic(params: &Params, name: &str, layer: Layer) -> Result<ConvNormAct> {

@@ -5,7 +5,7 @@ use c2f_ops::{Activation, Maps};
 
 use super::cnn::{self, MaxPool, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
 pub(crate) static RESNET18: BackboneInfo = BackboneInfo::torchvision("resnet18", &BASIC);
@@ -27,24 +27,24 @@ const fn endpoints(kind: BlockKind) -> [Endpoint; 4] {
     ]
 }
 
-pub(crate) fn resnet18(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET18, cut, stages(params, BlockKind::Basic, [2, 2, 2, 2]))
+pub(crate) fn resnet18(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&RESNET18, plan, stages(params, BlockKind::Basic, [2, 2, 2, 2]))
 }
 
-pub(crate) fn resnet34(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET34, cut, stages(params, BlockKind::Basic, [3, 4, 6, 3]))
+pub(crate) fn resnet34(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&RESNET34, plan, stages(params, BlockKind::Basic, [3, 4, 6, 3]))
 }
 
-pub(crate) fn resnet50(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET50, cut, stages(params, BlockKind::Bottleneck, [3, 4, 6, 3]))
+pub(crate) fn resnet50(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&RESNET50, plan, stages(params, BlockKind::Bottleneck, [3, 4, 6, 3]))
 }
 
-pub(crate) fn resnet101(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET101, cut, stages(params, BlockKind::Bottleneck, [3, 4, 23, 3]))
+pub(crate) fn resnet101(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&RESNET101, plan, stages(params, BlockKind::Bottleneck, [3, 4, 23, 3]))
 }
 
-pub(crate) fn resnet152(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET152, cut, stages(params, BlockKind::Bottleneck, [3, 8, 36, 3]))
+pub(crate) fn resnet152(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&RESNET152, plan, stages(params, BlockKind::Bottleneck, [3, 8, 36, 3]))
 }
 
 fn stages(params: &Params, kind: BlockKind, depths: [usize; 4]) -> impl Iterator<Item = Result<Stage>> {

@@ -1,13 +1,13 @@
 //! VGG with BatchNorm (Simonyan and Zisserman 2015, table 1, D and E), as torchvision's `vgg.py` has it.
 //!
 //! torchvision counts layers (`features.42`), which says little; endpoints have the names that the literature uses:
-//! `relu5_3` is the third convolution at the fifth resolution with its rectifier, `pool5` the pooling after it.
+//! `relu5_3` is the third convolution at the fifth resolution with its ReLU, `pool5` the pooling after it.
 
 use c2f_ops::nn::Params;
 
 use super::cnn::{MaxPool, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, Result};
 
 pub(crate) static VGG16_BN: BackboneInfo = BackboneInfo::torchvision(
@@ -33,12 +33,12 @@ pub(crate) static VGG19_BN: BackboneInfo = BackboneInfo::torchvision(
     ],
 );
 
-pub(crate) fn vgg16_bn(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&VGG16_BN, cut, stages(params, [2, 2, 3, 3, 3]))
+pub(crate) fn vgg16_bn(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&VGG16_BN, plan, stages(params, [2, 2, 3, 3, 3]))
 }
 
-pub(crate) fn vgg19_bn(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
-    cnn(&VGG19_BN, cut, stages(params, [2, 2, 4, 4, 4]))
+pub(crate) fn vgg19_bn(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
+    cnn(&VGG19_BN, plan, stages(params, [2, 2, 4, 4, 4]))
 }
 
 /// `depths` are the convolutions at each resolution. Pooling comes first in the stage after.
@@ -54,7 +54,7 @@ fn stages(params: &Params, depths: [usize; 5]) -> impl Iterator<Item = Result<St
         }
         for index in 0..depths[stage] {
             let inputs = WIDTHS[if index == 0 { stage } else { stage + 1 }];
-            // torchvision's `features` counts convolution, BatchNorm, rectifier and pooling.
+            // torchvision's `features` counts convolution, BatchNorm, ReLU and pooling.
             let number = depths[..stage].iter().sum::<usize>() * 3 + stage + index * 3;
             let names = (&*format!("features.{number}"), &*format!("features.{}", number + 1));
             let layer = Layer::new(inputs, WIDTHS[stage + 1], (3, 3));

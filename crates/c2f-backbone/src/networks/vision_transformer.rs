@@ -5,7 +5,7 @@ use c2f_ops::nn::{Conv2d, Conv2dOptions, Init, LayerNorm, Linear, Params, Pass};
 use c2f_ops::{Format, gelu, resize_bicubic, scaled_dot_product_attention};
 use candle_core::{Tensor, Var};
 
-use crate::extent::Cut;
+use crate::features::FeaturePlan;
 use crate::{Backbone, BackboneInfo, Endpoint, Error, PaddingStyle, Result};
 
 pub(crate) static VIT_SMALL_PATCH16_224: BackboneInfo = BackboneInfo {
@@ -32,12 +32,13 @@ const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
 const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
-pub(crate) fn vit_small_patch16_224(params: &Params, cut: Cut) -> Result<Box<dyn Backbone>> {
+pub(crate) fn vit_small_patch16_224(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
     let options = Conv2dOptions { stride: PATCH, bias: true, ..Conv2dOptions::default() };
-    let blocks = (0..cut.stages * BLOCKS_PER_STAGE).map(|block| Block::new(&params.at(format_args!("blocks.{block}"))));
-    let is_whole = cut.stages == VIT_SMALL_PATCH16_224.endpoints.len();
+    let blocks =
+        (0..plan.stages * BLOCKS_PER_STAGE).map(|block| Block::new(&params.at(format_args!("blocks.{block}"))));
+    let is_whole = plan.stages == VIT_SMALL_PATCH16_224.endpoints.len();
     Ok(Box::new(VisionTransformer {
-        cut,
+        plan,
         patches: Conv2d::new(&params.at("patch_embed.proj"), 3, WIDTH, (PATCH, PATCH), options)?,
         class: params.parameter("cls_token", (1, 1, WIDTH), Init::Normal { mean: 0.0, std: 1e-6 })?,
         positions: params.parameter("pos_embed", (1, 1 + GRID * GRID, WIDTH), WEIGHTS)?,
@@ -47,7 +48,7 @@ pub(crate) fn vit_small_patch16_224(params: &Params, cut: Cut) -> Result<Box<dyn
 }
 
 struct VisionTransformer {
-    cut: Cut,
+    plan: FeaturePlan,
     patches: Conv2d,
     class: Var,
     /// Of the class token and of a 14 x 14 grid.
@@ -62,7 +63,7 @@ impl Backbone for VisionTransformer {
     }
 
     fn endpoint(&self) -> &Endpoint {
-        self.cut.endpoint(self.info())
+        self.plan.endpoint(self.info())
     }
 
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -71,12 +72,12 @@ impl Backbone for VisionTransformer {
             return Err(Error::Patches { backbone: self.info().name, patch: PATCH, size: (height, width) });
         }
         let grid = (height / PATCH, width / PATCH);
-        let mut x = self.embed(x, grid, &self.cut.pass(0, pass))?;
+        let mut x = self.embed(x, grid, &self.plan.pass(0, pass))?;
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.run(&x, &self.cut.pass(index / BLOCKS_PER_STAGE, pass))?;
+            x = block.run(&x, &self.plan.pass(index / BLOCKS_PER_STAGE, pass))?;
         }
         if let Some(norm) = &self.norm {
-            x = norm.run(&x, &self.cut.pass(self.cut.stages - 1, pass))?;
+            x = norm.run(&x, &self.plan.pass(self.plan.stages - 1, pass))?;
         }
         let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, WIDTH))?;
         Ok(Format::ChannelsLast.to_nchw(&maps)?)

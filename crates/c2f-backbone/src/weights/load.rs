@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use super::finite::{is_finite, not_finite};
 use super::naming::{Role, recognise};
 use super::read_weights;
-use crate::{Error, Extent, Result, registry};
+use crate::{Error, FeatureConfig, Result, registry};
 
 /// The tensors of a weight file, compared with those of a backbone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -225,7 +225,7 @@ fn targets(params: &Params) -> Vec<Target> {
 /// The names and shapes of a whole backbone's variables.
 fn shapes_of(backbone: &str) -> Result<Shapes> {
     let params = Params::zeros(&Device::Cpu, DType::F32);
-    registry::build(backbone, &params, &Extent::default())?;
+    registry::build(backbone, &params, &FeatureConfig::default())?;
     Ok(params.entries().into_iter().map(|entry| (entry.name, entry.var.dims().to_vec())).collect())
 }
 

@@ -12,7 +12,7 @@ impl Recipe {
     /// # Errors
     /// Names the first field that isn't, with its range; likewise an unknown backbone and a data set that can't be named.
     pub fn validate(&self) -> Result<()> {
-        c2f_backbone::endpoint(&self.backbone, &self.features.extent())?;
+        c2f_backbone::endpoint(&self.backbone, &self.features.config())?;
         if let Some(data) = &self.data {
             data.parse::<c2f_data::Spec>()?;
         }

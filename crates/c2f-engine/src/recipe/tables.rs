@@ -1,6 +1,6 @@
 //! The tables of a recipe. Their defaults stand in assets/recipes/default.toml.
 
-use c2f_backbone::Extent;
+use c2f_backbone::FeatureConfig;
 use c2f_data::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ pub struct Features {
 
 impl Features {
     /// The same for the backbone.
-    pub fn extent(&self) -> Extent {
+    pub fn config(&self) -> FeatureConfig {
         let named = |name: &String| (!name.is_empty()).then(|| name.clone());
-        Extent { endpoint: named(&self.endpoint), freeze: named(&self.freeze) }
+        FeatureConfig { endpoint: named(&self.endpoint), freeze: named(&self.freeze) }
     }
 }
 

@@ -32,7 +32,7 @@ pub enum Init {
     KaimingNormalFanOut,
     /// U(-b, b) with b = sqrt(6 / ((1 + a^2) `fan_in`)); a = sqrt(5) is PyTorch's default of convolutions and linears.
     KaimingUniform {
-        /// Negative slope of the rectifier that follows.
+        /// Negative slope of the leaky ReLU that follows.
         a: f64,
     },
     /// Orthonormal rows (or columns, where there are more rows than columns) of the weight seen as a matrix

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use c2f_backbone::Extent;
+use c2f_backbone::FeatureConfig;
 use c2f_engine::{Embedder, Embeddings, Features, ahead};
 
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
@@ -102,7 +102,7 @@ fn embedder(args: &Args) -> Result<Embedder> {
     let (Some(backbone), Some(weights)) = (&args.backbone, &args.weights) else {
         return Err(usage("embed needs --checkpoint, or --backbone and --weights"));
     };
-    let extent = Extent { endpoint: args.endpoint.clone(), freeze: None };
+    let features = FeatureConfig { endpoint: args.endpoint.clone(), freeze: None };
     let size = args.image_size.map(|size| size as usize);
-    Ok(Embedder::from_backbone(backbone, &weights_file(weights)?, &extent, size, args.inputs.views(), &device)?)
+    Ok(Embedder::from_backbone(backbone, &weights_file(weights)?, &features, size, args.inputs.views(), &device)?)
 }

@@ -6,7 +6,7 @@ use crate::{BackboneInfo, Endpoint, Error, Result};
 
 /// How much of a network is made, and how much of that is trained. The default is all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct FeatureConfig {
     /// Name of the endpoint where the feature maps are taken; the last one if none. What lies behind isn't made.
     pub endpoint: Option<String>,
     /// Name of the last endpoint of the part that keeps its weights and running statistics, whatever the pass says; none
@@ -14,17 +14,17 @@ pub struct Extent {
     pub freeze: Option<String>,
 }
 
-/// An [`Extent`] of a certain network.
+/// What a [`FeatureConfig`] comes to in a certain network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
+pub(crate) struct FeaturePlan {
     /// Stages that are made: each ends at an endpoint.
     pub stages: usize,
     /// How many of them are frozen.
     frozen: usize,
 }
 
-impl Extent {
-    pub(crate) fn cut(&self, info: &BackboneInfo) -> Result<Cut> {
+impl FeatureConfig {
+    pub(crate) fn plan(&self, info: &BackboneInfo) -> Result<FeaturePlan> {
         let count = |name: &Option<String>, default: usize| match name {
             None => Ok(default),
             Some(name) => match info.endpoints.iter().position(|endpoint| endpoint.name == name) {
@@ -36,18 +36,19 @@ impl Extent {
                 }),
             },
         };
-        let cut = Cut { stages: count(&self.endpoint, info.endpoints.len())?, frozen: count(&self.freeze, 0)? };
-        if cut.frozen > cut.stages {
+        let plan =
+            FeaturePlan { stages: count(&self.endpoint, info.endpoints.len())?, frozen: count(&self.freeze, 0)? };
+        if plan.frozen > plan.stages {
             return Err(Error::FrozenBeyond {
-                freeze: info.endpoints[cut.frozen - 1].name,
-                endpoint: cut.endpoint(info).name,
+                freeze: info.endpoints[plan.frozen - 1].name,
+                endpoint: plan.endpoint(info).name,
             });
         }
-        Ok(cut)
+        Ok(plan)
     }
 }
 
-impl Cut {
+impl FeaturePlan {
     /// Where the last stage that is made ends.
     pub fn endpoint(self, info: &BackboneInfo) -> &Endpoint {
         &info.endpoints[self.stages - 1]
