@@ -5,6 +5,7 @@ mod activation;
 mod batch_norm;
 pub mod conv;
 mod cost;
+mod epilogue;
 mod error;
 mod exp;
 mod format;
@@ -20,6 +21,7 @@ mod resize;
 mod separable;
 mod simd;
 mod softmax;
+mod source;
 mod threads;
 
 pub use activation::{relu, relu6};

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
-use crate::conv::Source;
 use crate::kernel::{channels_first, channels_last, dtype, expect_values, for_rows, output, read, slice, with_float};
 use crate::separable::{Separable, Taps};
 use crate::simd::{Float, vectorize};
+use crate::source::Source;
 use crate::{Error, Format, Result};
 
 /// Windows of a pooling. The output has `(size + 2 * padding - kernel) / stride + 1` rows and columns, rounded down.

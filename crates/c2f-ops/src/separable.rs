@@ -3,9 +3,9 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor};
 
-use crate::conv::Source;
 use crate::kernel::{channels_first, channels_last, dtype, for_rows, output, slice, with_float};
 use crate::simd::Float;
+use crate::source::Source;
 use crate::{Format, Result};
 
 /// A sparse matrix (outputs, inputs): each output is a weighted sum of some inputs.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::conv::Reading;
+use crate::epilogue::Epilogue;
 use crate::kernel::{for_rows, rows_per_task};
 use crate::simd::{Float, vectorize};
 
@@ -110,18 +110,18 @@ pub(crate) struct PartSums<T> {
     scaled: Vec<T>,
 }
 
-/// The sums of a few hundred rows at most. The gradient counts where `reading` passes it on.
-pub(crate) fn part_sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>) -> PartSums<T> {
-    let channels = reading.scale.len();
+/// The sums of a few hundred rows at most. The gradient counts where `epilogue` passes it on.
+pub(crate) fn part_sums<T: Float>(x: &[T], grad: &[T], epilogue: &Epilogue<T>) -> PartSums<T> {
+    let channels = epilogue.scale.len();
     let (mut plain, mut scaled) = (vec![T::zero(); channels], vec![T::zero(); channels]);
     vectorize(
         #[inline(always)]
         || {
             for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
                 let values = x.iter().zip(grad).zip(plain.iter_mut().zip(&mut scaled));
-                let constants = reading.mean.iter().zip(reading.scale.iter().zip(&reading.shift));
+                let constants = epilogue.mean.iter().zip(epilogue.scale.iter().zip(&epilogue.shift));
                 for (((&x, &grad), (plain, scaled)), (&mean, (&scale, &shift))) in values.zip(constants) {
-                    let grad = if reading.passes(x, scale, shift) { grad } else { T::zero() };
+                    let grad = if epilogue.passes(x, scale, shift) { grad } else { T::zero() };
                     *plain += grad;
                     *scaled += grad * (x - mean);
                 }
@@ -142,9 +142,9 @@ pub(crate) fn join_sums<T: Float>(parts: Vec<PartSums<T>>, rstd: &[f64]) -> Sums
     sums
 }
 
-pub(crate) fn sums<T: Float>(x: &[T], grad: &[T], reading: &Reading<T>, rstd: &[f64]) -> Sums {
+pub(crate) fn sums<T: Float>(x: &[T], grad: &[T], epilogue: &Epilogue<T>, rstd: &[f64]) -> Sums {
     let step = task_rows(rstd.len()) * rstd.len();
-    let parts = x.par_chunks(step).zip(grad.par_chunks(step)).map(|(x, grad)| part_sums(x, grad, reading));
+    let parts = x.par_chunks(step).zip(grad.par_chunks(step)).map(|(x, grad)| part_sums(x, grad, epilogue));
     join_sums(parts.collect(), rstd)
 }
 

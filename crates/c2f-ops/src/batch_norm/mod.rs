@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 
-use crate::conv::Reading;
+use crate::epilogue::Epilogue;
 use crate::kernel::{channels_last, dtype, expect_shape, expect_values, output, read, slice, with_float};
 use crate::{Error, Format, Result};
 pub(crate) use kernels::{Moments, PartSums, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
@@ -167,7 +167,7 @@ impl CustomOp3 for BatchNorm {
         let rstd: Vec<f64> = moments.var.iter().map(|var| 1.0 / (var + self.eps).sqrt()).collect();
         with_float!(NAME, x.dtype(), T => read(NAME, [x, gamma, grad], |[values, scale, grad]| {
             let affine = gamma.track_op() || beta.track_op();
-            let sums = (affine || self.from_batch).then(|| sums::<T>(values, grad, &Reading::transparent(&moments.mean), &rstd));
+            let sums = (affine || self.from_batch).then(|| sums::<T>(values, grad, &Epilogue::identity(&moments.mean), &rstd));
             let vector = |tracked: bool, of: fn(&Sums) -> &Vec<f64>| match &sums {
                 Some(sums) if tracked => {
                     Tensor::from_vec(of(sums).clone(), gamma.shape(), x.device())?.to_dtype(x.dtype()).map(Some)

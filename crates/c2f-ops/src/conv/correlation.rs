@@ -19,31 +19,31 @@ const BLOCKS: usize = 8;
 
 /// Which source pixels each target pixel adds up.
 ///
-/// Along an axis, target pixel `first + spacing * j` sees source pixel `step * j + offset` under each tap. A convolution
-/// has one such family of pixels (`spacing` 1, `step` its stride); its transpose has one for each remainder of the
-/// coordinate by the stride, which sees only the taps that land on the grid (`spacing` the stride, `step` 1).
+/// Along an axis, pixel `j` of a phase, which is target pixel `first + spacing * j`, sees source pixel `step * j + offset`
+/// under each tap. A convolution has one phase (`spacing` 1, `step` its stride); its transpose has one for each remainder of
+/// the coordinate by the stride, which sees only the taps that land on the grid (`spacing` the stride, `step` 1).
 #[derive(Debug, Clone)]
 pub(super) struct Correlation {
     pub batch: usize,
-    pub rows: Lattice,
-    pub columns: Lattice,
+    pub rows: Phases,
+    pub columns: Phases,
 }
 
-/// A [`Correlation`] along one axis.
+/// A [`Correlation`] along one axis: the phases that the target's pixels fall into, as a polyphase filter's outputs do.
 #[derive(Debug, Clone)]
-pub(super) struct Lattice {
+pub(super) struct Phases {
     pub source: usize,
     pub target: usize,
     pub spacing: usize,
     pub step: usize,
-    pub families: Vec<Family>,
+    pub all: Vec<Phase>,
     /// Smallest and largest offset.
     reach: (isize, isize),
 }
 
-/// Target pixels that see the same taps.
+/// Every `spacing`-th target pixel: they see the same taps.
 #[derive(Debug, Clone)]
-pub(super) struct Family {
+pub(super) struct Phase {
     pub first: usize,
     pub count: usize,
     /// Ascending in their offsets.
@@ -60,36 +60,36 @@ pub(super) struct Tap {
 impl Correlation {
     /// Input to output.
     pub fn forward(g: &Geometry) -> Self {
-        let lattice = |axis: &Axis, kernel: usize| {
+        let along = |axis: &Axis, kernel: usize| {
             let offset = |tap: usize| (tap * axis.dilation) as isize - axis.padding.0 as isize;
             let taps = (0..kernel).map(|index| Tap { index, offset: offset(index) }).collect();
-            let families = vec![Family { first: 0, count: axis.output, taps }];
-            Lattice::new(axis.input, axis.output, 1, axis.stride, families)
+            let phases = vec![Phase { first: 0, count: axis.output, taps }];
+            Phases::new(axis.input, axis.output, 1, axis.stride, phases)
         };
-        Self { batch: g.batch, rows: lattice(&g.rows, g.kernel.0), columns: lattice(&g.columns, g.kernel.1) }
+        Self { batch: g.batch, rows: along(&g.rows, g.kernel.0), columns: along(&g.columns, g.kernel.1) }
     }
 
     /// Gradient of the output to gradient of the input.
     pub fn transposed(g: &Geometry) -> Self {
-        let lattice = |axis: &Axis, kernel: usize| {
+        let along = |axis: &Axis, kernel: usize| {
             let stride = axis.stride as isize;
-            let family = |first: usize| {
+            let phase = |first: usize| {
                 let distance = |tap: usize| (first + axis.padding.0) as isize - (tap * axis.dilation) as isize;
                 let on_grid = (0..kernel).rev().filter(|&tap| distance(tap) % stride == 0);
                 let taps = on_grid.map(|index| Tap { index, offset: distance(index) / stride }).collect();
-                Family { first, count: (axis.input - first).div_ceil(axis.stride), taps }
+                Phase { first, count: (axis.input - first).div_ceil(axis.stride), taps }
             };
-            let families = (0..axis.stride.min(axis.input)).map(family).collect();
-            Lattice::new(axis.output, axis.input, axis.stride, 1, families)
+            let phases = (0..axis.stride.min(axis.input)).map(phase).collect();
+            Phases::new(axis.output, axis.input, axis.stride, 1, phases)
         };
-        Self { batch: g.batch, rows: lattice(&g.rows, g.kernel.0), columns: lattice(&g.columns, g.kernel.1) }
+        Self { batch: g.batch, rows: along(&g.rows, g.kernel.0), columns: along(&g.columns, g.kernel.1) }
     }
 
     /// Each target pixel is the source pixel at the same place times a matrix.
     pub fn is_pointwise(&self) -> bool {
-        let plain = |lattice: &Lattice| {
-            let [Family { taps, .. }] = &*lattice.families else { return false };
-            lattice.step == 1 && lattice.source == lattice.target && matches!(**taps, [Tap { offset: 0, .. }])
+        let plain = |axis: &Phases| {
+            let [Phase { taps, .. }] = &*axis.all else { return false };
+            axis.step == 1 && axis.source == axis.target && matches!(**taps, [Tap { offset: 0, .. }])
         };
         plain(&self.rows) && plain(&self.columns)
     }
@@ -117,30 +117,30 @@ impl Correlation {
     }
 }
 
-impl Lattice {
-    fn new(source: usize, target: usize, spacing: usize, step: usize, families: Vec<Family>) -> Self {
-        let offsets = || families.iter().flat_map(|family| family.taps.iter().map(|tap| tap.offset));
+impl Phases {
+    fn new(source: usize, target: usize, spacing: usize, step: usize, all: Vec<Phase>) -> Self {
+        let offsets = || all.iter().flat_map(|phase| phase.taps.iter().map(|tap| tap.offset));
         let reach = (offsets().min().unwrap_or(0), offsets().max().unwrap_or(0));
-        Self { source, target, spacing, step, families, reach }
+        Self { source, target, spacing, step, all, reach }
     }
 
-    /// Members of the largest family.
+    /// Pixels of the largest phase.
     pub fn steps(&self) -> usize {
         self.target.div_ceil(self.spacing)
     }
 
-    /// The source pixels, also those beyond its edges, that members `steps` of all families see.
+    /// The source pixels, also those beyond its edges, that pixels `steps` of all phases see.
     pub fn seen(&self, steps: &Range<usize>) -> Range<isize> {
         let at = |j: usize| (j * self.step) as isize;
         at(steps.start) + self.reach.0..at(steps.end.max(1) - 1) + self.reach.1 + 1
     }
 
-    /// The target pixels that members `steps` of all families are.
+    /// The target pixels that pixels `steps` of all phases are.
     pub fn targets(&self, steps: &Range<usize>) -> Range<usize> {
         steps.start * self.spacing..(steps.end * self.spacing).min(self.target)
     }
 
-    /// Distance of a tap from the first source pixel that its family's member could see.
+    /// Distance of a tap from the first source pixel that its phase's pixel could see.
     pub fn relative(&self, tap: &Tap) -> usize {
         (tap.offset - self.reach.0) as usize
     }
@@ -150,7 +150,7 @@ impl Lattice {
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub images: Range<usize>,
-    /// Members of the families of rows.
+    /// Rows of each phase.
     pub steps: Range<usize>,
 }
 

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use super::Gradients;
 use super::correlation::{Block, Correlation, DEPTHWISE_PIXELS};
 use super::geometry::Geometry;
-use super::source::{Source, Strip, row_starts};
+use super::strip::{Strip, row_starts};
 use crate::kernel::split_mut;
 use crate::simd::{Float, dispatch, lanes};
+use crate::source::Source;
 
 /// Partial sums of a weight gradient: enough tasks for many cores, few enough for memory.
 const MAX_PARTS: usize = 32;
@@ -75,8 +76,8 @@ impl<T: Float> WithSimd for Correlate<'_, T> {
         let Self { g, c, block, source, weight, target } = self;
         let (channels, width) = (g.c_in, Strip::new(c, block).columns);
         let mut window = Vec::new();
-        for rows in &c.rows.families {
-            for columns in &c.columns.families {
+        for rows in &c.rows.all {
+            for columns in &c.columns.all {
                 window.clear();
                 for row in &rows.taps {
                     for column in &columns.taps {
@@ -228,8 +229,8 @@ impl<T: Float> WithSimd for AddProducts<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { g, c, block, source, x, sums } = self;
         let (channels, width) = (g.c_in, Strip::new(c, block).columns);
-        for rows in &c.rows.families {
-            for columns in c.columns.families.iter().filter(|columns| columns.count > 0) {
+        for rows in &c.rows.all {
+            for columns in c.columns.all.iter().filter(|columns| columns.count > 0) {
                 let steps = (c.columns.step * channels, c.columns.spacing * channels);
                 for (from, to) in row_starts(c, block, rows) {
                     let x = &x[(to + columns.first) * channels..];

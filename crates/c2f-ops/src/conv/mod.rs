@@ -8,15 +8,15 @@ mod geometry;
 mod multiply;
 mod op;
 mod panels;
-mod source;
+mod strip;
 
 use candle_core::Tensor;
 
 use crate::kernel::expect_values;
 use crate::simd::Float;
+use crate::source::Source;
 use crate::{Error, Format, Result, cost};
 pub(crate) use geometry::Geometry;
-pub(crate) use source::{GradientReading, Reading, Source};
 
 /// Zeros around a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,10 +3,10 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::geometry::Geometry;
-use super::source::Source;
 use super::{output, wanted_gradients};
 use crate::kernel::{column_sums, dtype, read, slice, with_float};
 use crate::simd::{Float, vectorize};
+use crate::source::Source;
 
 const NAME: &str = "conv2d";
 

@@ -47,7 +47,7 @@ impl Activation {
 
 impl<T: Float> Stored<T> {
     /// `activation(self + other)`.
-    pub fn join(&self, other: &Self, activation: Activation) -> crate::Result<Self> {
+    pub fn add(&self, other: &Self, activation: Activation) -> crate::Result<Self> {
         let (a, b) = (&self.content, &other.content);
         if a.dims != b.dims {
             let (b, c, h, w) = b.dims;
@@ -74,19 +74,19 @@ impl<T: Float> Stored<T> {
             },
         );
         let content = Content::new(y, a.dims, None);
-        let op = Join { a: a.reader(), b: b.reader(), sum: content.clone(), activation };
+        let op = Add { a: a.reader(), b: b.reader(), sum: content.clone(), activation };
         Ok(Self { token: self.token.apply_op2(&other.token, op)?, content })
     }
 }
 
-struct Join<T> {
+struct Add<T> {
     a: Arc<Content<T>>,
     b: Arc<Content<T>>,
     sum: Arc<Content<T>>,
     activation: Activation,
 }
 
-impl<T: Float> CustomOp2 for Join<T> {
+impl<T: Float> CustomOp2 for Add<T> {
     fn name(&self) -> &'static str {
         "add maps"
     }

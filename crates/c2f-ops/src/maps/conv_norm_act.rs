@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::join::Activation;
+use super::add::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
 use crate::batch_norm::{
     BatchStats, Moments, Sums, check_count, join_moments, join_sums, part_moments, sums, task_rows,
 };
-use crate::conv::{self, Conv2dConfig, Geometry, GradientReading, Reading, Source};
+use crate::conv::{self, Conv2dConfig, Geometry};
+use crate::epilogue::{Epilogue, EpilogueGradient};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
+use crate::source::Source;
 use crate::{Format, batch_norm_eval, batch_norm_train, conv2d, cost};
 
 /// Batch normalisation: its affine map and its statistics, all of the output's channels.
@@ -74,16 +76,16 @@ impl<T: Float> Stored<T> {
             Some((mean, var)) => Some(Moments { mean: doubles(mean)?, var: doubles(var)? }),
             None => None,
         };
-        let scale_of = |moments: &Moments| -> crate::Result<Reading<T>> {
-            Ok(reading(moments, &doubles(&norm.gamma)?, &doubles(&norm.beta)?, norm.eps, activation))
+        let epilogue_of = |moments: &Moments| -> crate::Result<Epilogue<T>> {
+            Ok(epilogue(moments, &doubles(&norm.gamma)?, &doubles(&norm.beta)?, norm.eps, activation))
         };
         let values = self.content.values()?;
         let x = self.content.source(&values);
         let weight = weight.contiguous()?;
         if let (Some(moments), false) = (&given, self.token.track_op() || weight.track_op() || affine.track_op()) {
             // Nobody will ask for a gradient: each block is finished while it is in the cache.
-            let reading = scale_of(moments)?;
-            let finish = |_, block: &mut [T]| reading.apply_in_place(block);
+            let epilogue = epilogue_of(moments)?;
+            let finish = |_, block: &mut [T]| epilogue.apply_in_place(block);
             let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
             let content = Content::new(y, dims, None);
             return Ok((Self { token: self.token.clone(), content }, None));
@@ -104,7 +106,7 @@ impl<T: Float> Stored<T> {
                 BatchStats { mean: vector(&moments.mean)?, var: vector(&moments.var)?, count: y.len() / channels };
             (y, moments, Some(stats))
         };
-        let content = Content::new(y, dims, Some(scale_of(&moments)?));
+        let content = Content::new(y, dims, Some(epilogue_of(&moments)?));
         let op = ConvNormAct {
             geometry,
             x: self.content.reader(),
@@ -118,13 +120,13 @@ impl<T: Float> Stored<T> {
 }
 
 /// BatchNorm and activation as what is done to every value of a channel.
-fn reading<T: Float>(moments: &Moments, gamma: &[f64], beta: &[f64], eps: f64, activation: Activation) -> Reading<T> {
+fn epilogue<T: Float>(moments: &Moments, gamma: &[f64], beta: &[f64], eps: f64, activation: Activation) -> Epilogue<T> {
     let scale: Vec<f64> = gamma.iter().zip(&moments.var).map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
     let shift =
         beta.iter().zip(&moments.mean).zip(&scale).map(|((beta, mean), scale)| T::from_f64(beta - mean * scale));
     let (low, high) = activation.limits();
     let typed = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
-    Reading { shift: shift.collect(), scale: typed(&scale), low, high, mean: typed(&moments.mean) }
+    Epilogue { shift: shift.collect(), scale: typed(&scale), low, high, mean: typed(&moments.mean) }
 }
 
 fn doubles(vector: &Tensor) -> Result<Vec<f64>> {
@@ -143,20 +145,20 @@ struct ConvNormAct<T> {
 }
 
 impl<T: Float> ConvNormAct<T> {
-    /// How the gradient before BatchNorm is read from the one after the activation.
-    fn gradient_reading(&self, reading: &Reading<T>, sums: Option<&Sums>, count: usize) -> GradientReading<T> {
+    /// How the gradient before BatchNorm comes of the one after the activation.
+    fn epilogue_gradient(&self, epilogue: &Epilogue<T>, sums: Option<&Sums>, count: usize) -> EpilogueGradient<T> {
         let channels = self.rstd.len();
         let (mut slope, mut offset) = (vec![T::zero(); channels], vec![T::zero(); channels]);
         if let (Some(sums), true) = (sums, self.from_batch) {
             // scale * (g - mean(g) - normalised * mean(g * normalised)), normalised being (x - mean) * rstd.
             for c in 0..channels {
-                let scale = reading.scale[c].to_f64();
+                let scale = epilogue.scale[c].to_f64();
                 let along = -scale * sums.scaled[c] * self.rstd[c] / count as f64;
                 slope[c] = T::from_f64(along);
                 offset[c] = T::from_f64(-scale * sums.plain[c] / count as f64 - along * self.moments.mean[c]);
             }
         }
-        GradientReading { reading: reading.clone(), slope, offset }
+        EpilogueGradient { epilogue: epilogue.clone(), slope, offset }
     }
 }
 
@@ -186,14 +188,14 @@ impl<T: Float> CustomOp3 for ConvNormAct<T> {
         _: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (y, gradient) = self.y.take()?;
-        let Some(reading) = &self.y.reading else { candle_core::bail!("conv_norm_act: maps without a reading") };
+        let Some(epilogue) = &self.y.epilogue else { candle_core::bail!("conv_norm_act: maps without an epilogue") };
         let sums = match self.y.take_sums() {
             Some(parts) => Some(join_sums(parts, &self.rstd)),
-            None if affine.track_op() || self.from_batch => Some(sums(&y, &gradient, reading, &self.rstd)),
+            None if affine.track_op() || self.from_batch => Some(sums(&y, &gradient, epilogue, &self.rstd)),
             None => None,
         };
-        let reading = self.gradient_reading(reading, sums.as_ref(), y.len() / self.rstd.len());
-        let dy = Source::Gradient(&gradient, &y, &reading);
+        let epilogue = self.epilogue_gradient(epilogue, sums.as_ref(), y.len() / self.rstd.len());
+        let dy = Source::Gradient(&gradient, &y, &epilogue);
         let d_affine = match &sums {
             Some(sums) if affine.track_op() => {
                 let both = [&*sums.scaled, &*sums.plain].concat();

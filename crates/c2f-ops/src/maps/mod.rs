@@ -6,9 +6,9 @@
 //! before normalisation and activation (which their readers apply on the way), and their gradient lie beside it, and go
 //! as soon as they were used.
 
+mod add;
 mod concat;
 mod conv_norm_act;
-mod join;
 mod pool;
 mod stored;
 mod tensor;
@@ -17,8 +17,8 @@ use candle_core::{DType, Tensor};
 
 use crate::kernel::expect_values;
 use crate::{Error, Format, PoolConfig, Result, avg_pool2d, max_pool2d};
+pub use add::Activation;
 pub(crate) use conv_norm_act::{Norm, conv_norm_act};
-pub use join::Activation;
 use stored::Stored;
 
 /// Feature maps (B, C, H, W) between the layers of a network, in the device's own way of keeping them.
@@ -63,8 +63,8 @@ impl Maps {
             Format::ChannelsFirst => Format::ChannelsLast.from_nchw(x)?,
         };
         match x.dtype() {
-            DType::F64 => Ok(Stored::<f64>::enter(&x, nchw)?.into()),
-            _ => Ok(Stored::<f32>::enter(&x, nchw)?.into()),
+            DType::F64 => Ok(Stored::<f64>::from_tensor(&x, nchw)?.into()),
+            _ => Ok(Stored::<f32>::from_tensor(&x, nchw)?.into()),
         }
     }
 
@@ -73,7 +73,7 @@ impl Maps {
     /// # Errors
     /// If `backward` has freed them.
     pub fn to_tensor(&self, format: Format) -> Result<Tensor> {
-        let last = with_stored!(self, stored => stored.leave()?, nchw => return format.from_nchw(nchw));
+        let last = with_stored!(self, stored => stored.to_tensor()?, nchw => return format.from_nchw(nchw));
         match format {
             Format::ChannelsLast => Ok(last),
             Format::ChannelsFirst => Format::ChannelsLast.to_nchw(&last),
@@ -94,8 +94,8 @@ impl Maps {
     /// If the maps don't have the same shape and type.
     pub fn add(&self, other: &Self, activation: Activation) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Repr::F32(a), Repr::F32(b)) => Ok(a.join(b, activation)?.into()),
-            (Repr::F64(a), Repr::F64(b)) => Ok(a.join(b, activation)?.into()),
+            (Repr::F32(a), Repr::F32(b)) => Ok(a.add(b, activation)?.into()),
+            (Repr::F64(a), Repr::F64(b)) => Ok(a.add(b, activation)?.into()),
             _ => {
                 let (a, b) = (self.to_tensor(Format::ChannelsFirst)?, other.to_tensor(Format::ChannelsFirst)?);
                 Ok(Self(Repr::Composed(activation.of(&(a + b)?)?)))

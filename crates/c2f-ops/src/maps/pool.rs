@@ -6,10 +6,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::stored::{Content, Stored, token, token_gradient};
 use crate::PoolConfig;
-use crate::conv::Source;
 use crate::pool::{MAX, Windows, means};
 use crate::separable::Separable;
 use crate::simd::Float;
+use crate::source::Source;
 
 impl<T: Float> Stored<T> {
     pub fn max_pool(&self, config: &PoolConfig) -> crate::Result<Self> {

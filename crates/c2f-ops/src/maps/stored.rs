@@ -7,9 +7,10 @@ use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::batch_norm::{PartSums, part_sums, task_rows};
-use crate::conv::{Reading, Source};
+use crate::epilogue::Epilogue;
 use crate::kernel::{TASK, output};
 use crate::simd::Float;
+use crate::source::Source;
 
 /// Values that several maps may hold.
 pub(super) type Shared<T> = Arc<Vec<T>>;
@@ -27,8 +28,8 @@ pub(super) struct Stored<T> {
 pub(super) struct Content<T> {
     /// (batch, channels, height, width)
     pub dims: (usize, usize, usize, usize),
-    /// How the stored values, channels-last, are to be read; as they are where there is none.
-    pub reading: Option<Reading<T>>,
+    /// What readers apply to the stored values, which are channels-last.
+    pub epilogue: Option<Epilogue<T>>,
     values: Mutex<Option<Shared<T>>>,
     /// Several maps may share one gradient.
     gradient: Mutex<Option<Shared<T>>>,
@@ -38,11 +39,11 @@ pub(super) struct Content<T> {
 }
 
 impl<T: Float> Content<T> {
-    pub fn new(values: Vec<T>, dims: (usize, usize, usize, usize), reading: Option<Reading<T>>) -> Arc<Self> {
+    pub fn new(values: Vec<T>, dims: (usize, usize, usize, usize), epilogue: Option<Epilogue<T>>) -> Arc<Self> {
         let values = Mutex::new(Some(Arc::new(values)));
         Arc::new(Self {
             dims,
-            reading,
+            epilogue,
             values,
             gradient: Mutex::new(None),
             sums: Mutex::new(None),
@@ -59,10 +60,10 @@ impl<T: Float> Content<T> {
     /// What BatchNorm needs of a block of the gradient that begins with value `first`, to be found while the block is in the
     /// cache. None if the maps have no BatchNorm, or other readers than the caller: its gradient isn't the whole one then.
     pub fn part_sums(&self, values: &[T], first: usize, gradient: &[T]) -> Option<Vec<PartSums<T>>> {
-        let reading = self.reading.as_ref().filter(|_| self.readers.load(Ordering::Relaxed) == 1)?;
+        let epilogue = self.epilogue.as_ref().filter(|_| self.readers.load(Ordering::Relaxed) == 1)?;
         let step = task_rows(self.channels()) * self.channels();
         let rows = values[first..first + gradient.len()].chunks(step).zip(gradient.chunks(step));
-        Some(rows.map(|(values, gradient)| part_sums(values, gradient, reading)).collect())
+        Some(rows.map(|(values, gradient)| part_sums(values, gradient, epilogue)).collect())
     }
 
     pub fn take_sums(&self) -> Option<Vec<PartSums<T>>> {
@@ -82,8 +83,8 @@ impl<T: Float> Content<T> {
 
     /// The values as their readers see them.
     pub fn source<'a>(&'a self, values: &'a [T]) -> Source<'a, T> {
-        match &self.reading {
-            Some(reading) => Source::Activated(values, reading),
+        match &self.epilogue {
+            Some(epilogue) => Source::Activated(values, epilogue),
             None => Source::Plain(values),
         }
     }

@@ -10,24 +10,24 @@ use crate::simd::Float;
 
 impl<T: Float> Stored<T> {
     /// The maps of a contiguous tensor (B, H, W, C) whose sizes as (B, C, H, W) are `dims`.
-    pub fn enter(x: &Tensor, dims: (usize, usize, usize, usize)) -> Result<Self> {
+    pub fn from_tensor(x: &Tensor, dims: (usize, usize, usize, usize)) -> Result<Self> {
         let values = read("maps", [x], |[x]| x.to_vec())?;
         let content = Content::new(values, dims, None);
-        let token = x.apply_op1(Enter { content: content.clone() })?;
+        let token = x.apply_op1(FromTensor { content: content.clone() })?;
         Ok(Self { token, content })
     }
 
     /// The maps as a tensor (B, H, W, C).
-    pub fn leave(&self) -> Result<Tensor> {
-        self.token.apply_op1(Leave { content: self.content.reader() })
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        self.token.apply_op1(ToTensor { content: self.content.reader() })
     }
 }
 
-struct Enter<T> {
+struct FromTensor<T> {
     content: Arc<Content<T>>,
 }
 
-impl<T: Float> CustomOp1 for Enter<T> {
+impl<T: Float> CustomOp1 for FromTensor<T> {
     fn name(&self) -> &'static str {
         "maps from a tensor"
     }
@@ -42,11 +42,11 @@ impl<T: Float> CustomOp1 for Enter<T> {
     }
 }
 
-struct Leave<T> {
+struct ToTensor<T> {
     content: Arc<Content<T>>,
 }
 
-impl<T: Float> CustomOp1 for Leave<T> {
+impl<T: Float> CustomOp1 for ToTensor<T> {
     fn name(&self) -> &'static str {
         "tensor from maps"
     }

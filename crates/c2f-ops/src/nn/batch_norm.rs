@@ -64,7 +64,7 @@ impl BatchNorm2d {
             return batch_norm_eval(x, &gamma, &beta, &mean, &var, eps, format);
         }
         let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, format)?;
-        self.follow(&stats, pass)?;
+        self.update_running_stats(&stats, pass)?;
         Ok(y)
     }
 
@@ -81,8 +81,8 @@ impl BatchNorm2d {
     }
 
     /// Moves the running statistics of the pass towards those of a batch.
-    pub(super) fn follow(&self, stats: &BatchStats, pass: &Pass) -> Result<()> {
-        self.running(pass)?.follow(stats, self.momentum)
+    pub(super) fn update_running_stats(&self, stats: &BatchStats, pass: &Pass) -> Result<()> {
+        self.running(pass)?.update_running_stats(stats, self.momentum)
     }
 
     fn running(&self, pass: &Pass) -> Result<&Running> {
@@ -102,7 +102,7 @@ impl ModuleT for BatchNorm2d {
 
 impl Running {
     /// Exponential moving average, of the unbiased variance, as in PyTorch.
-    fn follow(&self, stats: &BatchStats, momentum: f64) -> Result<()> {
+    fn update_running_stats(&self, stats: &BatchStats, momentum: f64) -> Result<()> {
         let unbias = stats.count as f64 / (stats.count.max(2) - 1) as f64;
         let mix = |old: &Var, new: &Tensor, factor: f64| -> Result<()> {
             let kept = old.as_detached_tensor().affine(1.0 - momentum, 0.0)?;

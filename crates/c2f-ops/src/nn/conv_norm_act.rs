@@ -71,7 +71,7 @@ impl ConvNormAct {
             if let Some(bias) = bias {
                 stats.mean = (stats.mean + bias.detach())?;
             }
-            self.norm.follow(&stats, pass)?;
+            self.norm.update_running_stats(&stats, pass)?;
         }
         Ok(y)
     }

@@ -5,13 +5,14 @@ mod weight;
 
 use rayon::prelude::*;
 
-use super::correlation::{Block, Correlation, Family, PRODUCT_PIXELS};
+use super::correlation::{Block, Correlation, PRODUCT_PIXELS, Phase};
 use super::geometry::Geometry;
 use super::multiply::{Multiply, Pixel, Run};
 use super::panels::{Panels, Strided};
-use super::source::{Source, Strip, row_starts};
+use super::strip::{Strip, row_starts};
 use crate::kernel::split_mut;
 use crate::simd::{self, Float};
+use crate::source::Source;
 pub(super) use pointwise::gradients as pointwise_gradients;
 pub(super) use weight::gradient as weight_gradient;
 
@@ -58,8 +59,8 @@ fn correlate<T: Float, R: Send>(
 ) -> (Vec<T>, Vec<R>) {
     let (source_channels, target_channels) = (channels.0 * g.groups, channels.1 * g.groups);
     let panels = Panels::new::<T>(channels.1);
-    let families: Vec<_> = families(c).collect();
-    let packed: Vec<Vec<T>> = families
+    let phases: Vec<_> = phases(c).collect();
+    let packed: Vec<Vec<T>> = phases
         .iter()
         .map(|(rows, columns)| {
             let groups = weight.chunks_exact(weight.len() / g.groups).map(|weight| {
@@ -76,14 +77,14 @@ fn correlate<T: Float, R: Send>(
     // Every strip is as wide as the first.
     let width = Strip::new(c, &blocks[0]).columns;
     let runs: Vec<_> =
-        families.iter().map(|(rows, columns)| runs(c, width, rows, columns, channels.0, g.groups)).collect();
+        phases.iter().map(|(rows, columns)| runs(c, width, rows, columns, channels.0, g.groups)).collect();
     let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
     let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
     let finished = blocks.par_iter().zip(parts).map_init(
         || (Vec::new(), Vec::new()),
         |(scratch, pixels), (block, target)| {
             let source = x.strip(c, block, source_channels, scratch);
-            for (((rows, columns), packed), runs) in families.iter().zip(&packed).zip(&runs) {
+            for (((rows, columns), packed), runs) in phases.iter().zip(&packed).zip(&runs) {
                 for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
                     let starts = (group * channels.0, group * channels.1);
                     collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
@@ -96,19 +97,19 @@ fn correlate<T: Float, R: Send>(
     let finished = finished.collect();
     (y, finished)
 }
-/// Every pair of families of rows and of columns whose pixels see anything.
-fn families(c: &Correlation) -> impl Iterator<Item = (&Family, &Family)> {
-    let pairs = c.rows.families.iter().flat_map(|rows| c.columns.families.iter().map(move |columns| (rows, columns)));
+/// Every pair of phases of rows and of columns whose pixels see anything.
+fn phases(c: &Correlation) -> impl Iterator<Item = (&Phase, &Phase)> {
+    let pairs = c.rows.all.iter().flat_map(|rows| c.columns.all.iter().map(move |columns| (rows, columns)));
     pairs.filter(|(rows, columns)| !rows.taps.is_empty() && !columns.taps.is_empty())
 }
 
 /// Indices into the kernel, in the order of the runs.
-fn taps(g: &Geometry, rows: &Family, columns: &Family) -> impl Iterator<Item = usize> {
+fn taps(g: &Geometry, rows: &Phase, columns: &Phase) -> impl Iterator<Item = usize> {
     rows.taps.iter().flat_map(move |row| columns.taps.iter().map(move |column| row.index * g.kernel.1 + column.index))
 }
 
-/// What the pixels of two families see, in a strip of rows of `width` pixels; `channels` are those of one group.
-fn runs(c: &Correlation, width: usize, rows: &Family, columns: &Family, channels: usize, groups: usize) -> Vec<Run> {
+/// What the pixels of two phases see, in a strip of rows of `width` pixels; `channels` are those of one group.
+fn runs(c: &Correlation, width: usize, rows: &Phase, columns: &Phase, channels: usize, groups: usize) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for row in &rows.taps {
         for column in &columns.taps {
@@ -123,12 +124,12 @@ fn runs(c: &Correlation, width: usize, rows: &Family, columns: &Family, channels
     runs
 }
 
-/// Where the pixels of a block, of two families, start in the strip and in the block; `channels` are all those of a
+/// Where the pixels of a block, of two phases, start in the strip and in the block; `channels` are all those of a
 /// pixel of the source and of the target, `first` those of the group.
 fn collect_pixels(
     c: &Correlation,
     block: &Block,
-    (rows, columns): (&Family, &Family),
+    (rows, columns): (&Phase, &Phase),
     channels: (usize, usize),
     first: (usize, usize),
     pixels: &mut Vec<Pixel>,

@@ -7,10 +7,10 @@ use super::super::correlation::{Correlation, PRODUCT_PIXELS};
 use super::super::geometry::Geometry;
 use super::super::multiply::{Multiply, MultiplyTransposed, Pixel, Run};
 use super::super::panels::{Panels, Strided};
-use super::super::source::Source;
 use super::weight::{LARGE_WEIGHT, MAX_PARTS, PARTIAL_SUMS, SMALL_MAPS, Scratch, add_up, pack_rows};
 use crate::kernel::split_mut;
 use crate::simd::{self, Float};
+use crate::source::Source;
 
 /// Tasks that several cores share well enough.
 const TASKS: usize = 8;

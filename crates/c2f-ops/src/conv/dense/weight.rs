@@ -6,9 +6,10 @@ use super::super::correlation::{Block, Correlation, PRODUCT_PIXELS};
 use super::super::geometry::Geometry;
 use super::super::multiply::{MultiplyTransposed, Pixel, Run, pieces};
 use super::super::panels::Panels;
-use super::super::source::{Source, Strip};
+use super::super::strip::Strip;
 use super::{collect_pixels, runs, taps};
 use crate::simd::{self, Float, vectorize};
+use crate::source::Source;
 
 /// Memory of the partial sums of a weight gradient, in values: about 32 MiB of f32.
 pub(super) const PARTIAL_SUMS: usize = 8 << 20;
@@ -26,7 +27,7 @@ pub(in super::super) fn gradient<T: Float>(g: &Geometry, x: &Source<T>, dy: &Sou
     let c = Correlation::forward(g);
     let (inputs, outputs) = (g.c_in / g.groups, g.c_out / g.groups);
     let panels = Panels::new::<T>(outputs);
-    let (rows, columns) = (&c.rows.families[0], &c.columns.families[0]);
+    let (rows, columns) = (&c.rows.all[0], &c.columns.all[0]);
     let blocks = c.blocks(g.c_in, size_of::<T>(), PRODUCT_PIXELS);
     let whole = runs(&c, Strip::new(&c, &blocks[0]).columns, rows, columns, inputs, g.groups);
     // Adds the share of a block, of which the source and the packed gradient are given, to some rows of the sums.
