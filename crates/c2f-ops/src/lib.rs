@@ -2,9 +2,11 @@
 #![allow(clippy::inline_always, reason = "kernels must be compiled with their caller's vector instructions")]
 
 mod activation;
+mod attention;
 mod batch_norm;
 pub mod conv;
 mod cost;
+mod device;
 mod epilogue;
 mod error;
 mod exp;
@@ -24,7 +26,8 @@ mod softmax;
 mod source;
 mod threads;
 
-pub use activation::{relu, relu6};
+pub use activation::{Activation, relu, relu6};
+pub use attention::scaled_dot_product_attention;
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv::{Conv2dConfig, Padding, conv2d, linear};
 pub use error::{Error, Result};
@@ -32,10 +35,10 @@ pub use format::Format;
 pub use gelu::gelu;
 pub use grid_sample::{GridPadding, affine_grid, grid_sample};
 pub use layer_norm::layer_norm;
-pub use maps::{Activation, Maps};
+pub use maps::Maps;
 pub use memory::keep_freed_memory;
 pub use pool::{PoolConfig, avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{resize_bicubic, resize_bilinear};
 pub use simd::{check_instruction_set, instruction_set};
-pub use softmax::{log_softmax, scaled_dot_product_attention, softmax};
+pub use softmax::{log_softmax, softmax};
 pub use threads::keep_candle_on_the_callers_thread;

@@ -1,10 +1,12 @@
-//! Bilinear and bicubic resizing.
+//! Bilinear and bicubic resizing: separable maps, whose forms for the CPU and for other devices `separable` has.
 
 use candle_core::Tensor;
 
 use crate::kernel::expect_values;
 use crate::separable::{Separable, Taps};
 use crate::{Error, Format, Result};
+
+const NAME: &str = "resize";
 
 /// Bilinear resize of maps to `size` = (height, width).
 ///
@@ -15,7 +17,7 @@ use crate::{Error, Format, Result};
 /// # Errors
 /// If `x` doesn't have four dimensions or is empty, or a size is 0.
 pub fn resize_bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Tensor> {
-    resize(x, size, align_corners, format)?.apply(x, format)
+    bilinear(x, size, align_corners, format)?.apply(x, format)
 }
 
 /// Bicubic resize of maps to `size` = (height, width); where the map shrinks, the kernel widens with it.
@@ -29,8 +31,8 @@ pub fn resize_bicubic(x: &Tensor, size: (usize, usize), format: Format) -> Resul
     separable(x, size, format, cubic_taps)?.apply(x, format)
 }
 
-fn resize(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Separable> {
-    separable(x, size, format, |inputs, outputs| taps(inputs, outputs, align_corners))
+fn bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Separable> {
+    separable(x, size, format, |inputs, outputs| linear_taps(inputs, outputs, align_corners))
 }
 
 fn separable(
@@ -48,9 +50,7 @@ fn separable(
     Ok(Separable { name: NAME, rows: taps(h, size.0), columns: taps(w, size.1) })
 }
 
-const NAME: &str = "resize";
-
-fn taps(inputs: usize, outputs: usize, align_corners: bool) -> Taps {
+fn linear_taps(inputs: usize, outputs: usize, align_corners: bool) -> Taps {
     let position = |output: usize| {
         if align_corners {
             output as f64 * (inputs - 1) as f64 / (outputs.max(2) - 1) as f64
@@ -98,14 +98,19 @@ fn cubic(x: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::kernel::tests::{assert_same, var};
+    use crate::separable::composed;
 
     #[test]
     fn matrix_products_give_the_same_values_and_gradients() {
         let x = var((2, 3, 4, 3));
         for (align_corners, size) in [(false, (7, 2)), (true, (3, 9)), (false, (1, 1)), (true, (1, 5))] {
             for format in [Format::ChannelsFirst, Format::ChannelsLast] {
-                let kernel = resize(&x, size, align_corners, format).unwrap();
-                assert_same(&[&x], &kernel.clone().apply(&x, format).unwrap(), &kernel.compose(&x, format).unwrap());
+                let kernel = bilinear(&x, size, align_corners, format).unwrap();
+                assert_same(
+                    &[&x],
+                    &kernel.apply(&x, format).unwrap(),
+                    &composed::separable(&kernel, &x, format).unwrap(),
+                );
             }
         }
     }

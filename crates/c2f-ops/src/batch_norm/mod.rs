@@ -1,16 +1,19 @@
 //! Batch normalisation (Ioffe and Szegedy 2015).
 
-mod kernels;
+mod composed;
+mod cpu;
+mod moments;
+mod sums;
 
-use std::sync::{Arc, OnceLock};
+use candle_core::Tensor;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
-
-use crate::epilogue::Epilogue;
-use crate::kernel::{channels_last, dtype, expect_shape, expect_values, output, read, slice, with_float};
+use crate::device::by_device;
+use crate::kernel::{expect_shape, expect_values};
 use crate::{Error, Format, Result};
-pub(crate) use kernels::{Moments, PartSums, Sums, join_moments, join_sums, part_moments, part_sums, sums, task_rows};
-use kernels::{input_gradient, moments, normalise};
+pub(crate) use moments::{Moments, join_moments, part_moments, task_rows};
+pub(crate) use sums::{PartSums, Sums, join_sums, part_sums, sums};
+
+const NAME: &str = "batch_norm";
 
 /// The statistics of a batch. They are constants: no gradient flows through them.
 #[derive(Debug, Clone)]
@@ -37,20 +40,13 @@ pub fn batch_norm_train(
     eps: f64,
     format: Format,
 ) -> Result<(Tensor, BatchStats)> {
-    let count = check(x, [("gamma", gamma), ("beta", beta)], format)?;
+    check(x, [("gamma", gamma), ("beta", beta)], format)?;
     check_count(format.dims(x)?)?;
-    if !x.device().is_cpu() {
-        return compose_train(x, gamma, beta, eps, format);
-    }
-    let moments = Arc::new(OnceLock::new());
-    let op = BatchNorm { eps, from_batch: true, moments: moments.clone() };
-    let y = channels_last(x, format, |x| Ok(x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?))?;
-    let vector = |of: fn(&Moments) -> &Vec<f64>| {
-        let values = moments.get().map(|moments| of(moments).clone()).unwrap_or_default();
-        Tensor::from_vec(values, gamma.dims(), x.device())?.to_dtype(x.dtype())
-    };
-    let stats = BatchStats { mean: vector(|moments| &moments.mean)?, var: vector(|moments| &moments.var)?, count };
-    Ok((y, stats))
+    by_device(
+        x,
+        || cpu::batch_norm_train(x, gamma, beta, eps, format),
+        || composed::batch_norm_train(x, gamma, beta, eps, format),
+    )
 }
 
 /// `(x - running_mean) / sqrt(running_var + eps) * gamma + beta`; all but `x` are (C). Gradients for `x`, `gamma` and
@@ -69,25 +65,19 @@ pub fn batch_norm_eval(
 ) -> Result<Tensor> {
     let vectors = [("gamma", gamma), ("beta", beta), ("running_mean", running_mean), ("running_var", running_var)];
     check(x, vectors, format)?;
-    if !x.device().is_cpu() {
-        return compose_eval(x, gamma, beta, running_mean, running_var, eps, format);
-    }
-    let values = |x: &Tensor| x.to_dtype(candle_core::DType::F64)?.to_vec1();
-    let moments = OnceLock::from(Moments { mean: values(running_mean)?, var: values(running_var)? });
-    let op = BatchNorm { eps, from_batch: false, moments: Arc::new(moments) };
-    channels_last(x, format, |x| Ok(x.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?))
+    by_device(
+        x,
+        || cpu::batch_norm_eval(x, gamma, beta, running_mean, running_var, eps, format),
+        || composed::batch_norm_eval(x, gamma, beta, running_mean, running_var, eps, format),
+    )
 }
 
-const NAME: &str = "batch_norm";
-
-/// Values per channel.
-fn check<const N: usize>(x: &Tensor, vectors: [(&'static str, &Tensor); N], format: Format) -> Result<usize> {
-    let (b, c, h, w) = format.dims(x)?;
+fn check<const N: usize>(x: &Tensor, vectors: [(&'static str, &Tensor); N], format: Format) -> Result<()> {
+    let (_, c, _, _) = format.dims(x)?;
     for (what, vector) in vectors {
         expect_shape(NAME, what, vector, &[c])?;
     }
-    expect_values(NAME, "input", x)?;
-    Ok(b * h * w)
+    expect_values(NAME, "input", x)
 }
 
 /// Refuses to take statistics of one value, for input of these (batch, channels, height, width).
@@ -97,90 +87,6 @@ pub(crate) fn check_count((b, c, h, w): (usize, usize, usize, usize)) -> Result<
     }
     let expected = "more than 1 value per channel when training".to_owned();
     Err(Error::Shape { op: NAME, what: "input (B, C, H, W)", got: vec![b, c, h, w], expected })
-}
-
-/// The same by candle's operations.
-fn compose_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64, format: Format) -> Result<(Tensor, BatchStats)> {
-    let axes = if format == Format::ChannelsFirst { [0, 2, 3] } else { [0, 1, 2] };
-    let mean = x.mean_keepdim(axes.as_slice())?;
-    let var = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(axes.as_slice())?;
-    let (mean, var) = (mean.flatten_all()?, var.flatten_all()?);
-    let y = compose_eval(x, gamma, beta, &mean, &var, eps, format)?;
-    let count = x.elem_count() / gamma.elem_count();
-    Ok((y, BatchStats { mean: mean.detach(), var: var.detach(), count }))
-}
-
-fn compose_eval(
-    x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    format: Format,
-) -> Result<Tensor> {
-    let mut shape = [1; 4];
-    shape[format.channel_axis()] = gamma.elem_count();
-    let scale = (gamma / (var + eps)?.sqrt()?)?.reshape(&shape)?;
-    let centred = x.broadcast_sub(&mean.reshape(&shape)?)?;
-    Ok(centred.broadcast_mul(&scale)?.broadcast_add(&beta.reshape(&shape)?)?)
-}
-
-struct BatchNorm {
-    eps: f64,
-    from_batch: bool,
-    /// Given, or left by the forward pass for the backward pass.
-    moments: Arc<OnceLock<Moments>>,
-}
-
-impl CustomOp3 for BatchNorm {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gamma: &CpuStorage,
-        gamma_layout: &Layout,
-        beta: &CpuStorage,
-        beta_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        with_float!(NAME, dtype(x), T => {
-            let x: &[T] = slice(NAME, x, x_layout)?;
-            let (gamma, beta) = (slice(NAME, gamma, gamma_layout)?, slice(NAME, beta, beta_layout)?);
-            let moments = self.moments.get_or_init(|| moments(x, gamma.len()));
-            Ok(output(normalise(x, gamma, beta, moments, self.eps), x_layout.shape()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some(moments) = self.moments.get() else { candle_core::bail!("{NAME}: backward before forward") };
-        let rstd: Vec<f64> = moments.var.iter().map(|var| 1.0 / (var + self.eps).sqrt()).collect();
-        with_float!(NAME, x.dtype(), T => read(NAME, [x, gamma, grad], |[values, scale, grad]| {
-            let affine = gamma.track_op() || beta.track_op();
-            let sums = (affine || self.from_batch).then(|| sums::<T>(values, grad, &Epilogue::identity(&moments.mean), &rstd));
-            let vector = |tracked: bool, of: fn(&Sums) -> &Vec<f64>| match &sums {
-                Some(sums) if tracked => {
-                    Tensor::from_vec(of(sums).clone(), gamma.shape(), x.device())?.to_dtype(x.dtype()).map(Some)
-                }
-                _ => Ok(None),
-            };
-            let dx = x.track_op().then(|| {
-                let sums = sums.as_ref().filter(|_| self.from_batch);
-                Tensor::from_vec(input_gradient(values, scale, grad, moments, &rstd, sums), x.shape(), x.device())
-            });
-            Ok((dx.transpose()?, vector(gamma.track_op(), |s| &s.scaled)?, vector(beta.track_op(), |s| &s.plain)?))
-        })?)
-    }
 }
 
 #[cfg(test)]
@@ -195,16 +101,16 @@ mod tests {
             let (gamma, beta) = (var(4), var((2, 4)));
             let beta_row = beta.get(1).unwrap();
             let (kernel, stats) = batch_norm_train(&x, &gamma, &beta_row, 1e-3, format).unwrap();
-            let (composed, composed_stats) = compose_train(&x, &gamma, &beta_row, 1e-3, format).unwrap();
-            assert_same(&[&x, &gamma, &beta], &kernel, &composed);
-            assert_same(&[], &stats.mean, &composed_stats.mean);
-            assert_same(&[], &stats.var, &composed_stats.var);
-            assert_eq!(stats.count, composed_stats.count);
+            let (other, other_stats) = composed::batch_norm_train(&x, &gamma, &beta_row, 1e-3, format).unwrap();
+            assert_same(&[&x, &gamma, &beta], &kernel, &other);
+            assert_same(&[], &stats.mean, &other_stats.mean);
+            assert_same(&[], &stats.var, &other_stats.var);
+            assert_eq!(stats.count, other_stats.count);
 
             let (mean, var) = (stats.mean, stats.var);
             let kernel = batch_norm_eval(&x, &gamma, &beta_row, &mean, &var, 1e-3, format).unwrap();
-            let composed = compose_eval(&x, &gamma, &beta_row, &mean, &var, 1e-3, format).unwrap();
-            assert_same(&[&x, &gamma, &beta], &kernel, &composed);
+            let other = composed::batch_norm_eval(&x, &gamma, &beta_row, &mean, &var, 1e-3, format).unwrap();
+            assert_same(&[&x, &gamma, &beta], &kernel, &other);
         }
     }
 }

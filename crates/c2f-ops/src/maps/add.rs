@@ -6,44 +6,9 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::stored::{Content, Stored, token, token_gradient};
+use crate::Activation;
 use crate::kernel::{TASK, for_rows, rows_per_task};
 use crate::simd::{Float, clamp, vectorize};
-use crate::{relu, relu6};
-
-/// What follows a convolution or a sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// max(x, 0).
-    Relu,
-    /// min(max(x, 0), 6).
-    Relu6,
-}
-
-impl Activation {
-    /// The activation of a tensor of any shape.
-    ///
-    /// # Errors
-    /// If candle fails.
-    pub fn of(self, x: &Tensor) -> crate::Result<Tensor> {
-        match self {
-            Self::Identity => Ok(x.clone()),
-            Self::Relu => relu(x),
-            Self::Relu6 => relu6(x),
-        }
-    }
-
-    /// The limits outside of which it is constant.
-    pub(super) fn limits<T: Float>(self) -> (T, T) {
-        let (low, high) = match self {
-            Self::Identity => (f64::NEG_INFINITY, f64::INFINITY),
-            Self::Relu => (0.0, f64::INFINITY),
-            Self::Relu6 => (0.0, 6.0),
-        };
-        (T::from_f64(low), T::from_f64(high))
-    }
-}
 
 impl<T: Float> Stored<T> {
     /// `activation(self + other)`.

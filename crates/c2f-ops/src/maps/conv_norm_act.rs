@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::add::Activation;
 use super::stored::{Content, Stored, token, token_gradient};
 use super::{Maps, with_stored};
 use crate::batch_norm::{
@@ -15,7 +14,7 @@ use crate::epilogue::{Epilogue, EpilogueGradient};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
 use crate::source::Source;
-use crate::{Format, batch_norm_eval, batch_norm_train, conv2d, cost};
+use crate::{Activation, Format, batch_norm_eval, batch_norm_train, conv2d, cost};
 
 /// Batch normalisation: its affine map and its statistics, all of the output's channels.
 pub(crate) struct Norm {

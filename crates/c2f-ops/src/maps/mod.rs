@@ -16,8 +16,7 @@ mod tensor;
 use candle_core::{DType, Tensor};
 
 use crate::kernel::expect_values;
-use crate::{Error, Format, PoolConfig, Result, avg_pool2d, max_pool2d};
-pub use add::Activation;
+use crate::{Activation, Error, Format, PoolConfig, Result, avg_pool2d, max_pool2d};
 pub(crate) use conv_norm_act::{Norm, conv_norm_act};
 use stored::Stored;
 

@@ -1,24 +1,17 @@
-//! The Gaussian error linear unit.
+//! The kernels of GELU.
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
+use super::NAME;
 use crate::Result;
 use crate::exp::Exp;
-use crate::kernel::{TASK, dtype, expect_values, for_rows, output, read, slice, with_float};
+use crate::kernel::{TASK, dtype, for_rows, output, read, slice, with_float};
 
-/// x * Phi(x), Phi being the normal distribution's cumulative function, of a tensor of any shape (Hendrycks and Gimpel
-/// 2016; PyTorch's `gelu` without approximation). In f32 Phi is right to 1e-7.
-///
-/// # Errors
-/// If `x` is empty, its type isn't a float, or candle fails.
-pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    expect_values(NAME, "input", x)?;
-    if x.device().is_cpu() { Ok(x.contiguous()?.apply_op1(Gelu)?) } else { Ok(x.gelu_erf()?) }
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
+    Ok(x.contiguous()?.apply_op1(Gelu)?)
 }
-
-const NAME: &str = "gelu";
 
 struct Gelu;
 

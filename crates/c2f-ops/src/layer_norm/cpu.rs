@@ -1,38 +1,17 @@
-//! Layer normalisation.
+//! The kernels of layer normalisation.
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 
+use super::NAME;
 use crate::Result;
-use crate::kernel::{
-    dtype, expect_shape, expect_values, for_rows, output, read, rows_per_task, slice, task_sums, with_float,
-};
+use crate::kernel::{dtype, for_rows, output, read, rows_per_task, slice, task_sums, with_float};
 use crate::simd::Float;
 
-/// Normalises each row, along the last axis, of `x` (.., C) to mean 0 and variance 1, then scales and shifts it by `gamma`
-/// and `beta`, both (C) (Ba et al. 2016; PyTorch's `layer_norm`, its variance being the biased one).
-///
-/// # Errors
-/// If the shapes don't fit each other, `x` is empty, or candle fails.
-pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
-    expect_values(NAME, "input", x)?;
-    let channels = x.dim(D::Minus1)?;
-    expect_shape(NAME, "gamma", gamma, &[channels])?;
-    expect_shape(NAME, "beta", beta, &[channels])?;
-    if x.device().is_cpu() {
-        let op = LayerNorm { eps, moments: OnceLock::new() };
-        return Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?);
-    }
-    composed(x, gamma, beta, eps)
-}
-
-const NAME: &str = "layer_norm";
-
-fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let std = (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
-    Ok(centred.broadcast_div(&std)?.broadcast_mul(gamma)?.broadcast_add(beta)?)
+pub(super) fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+    let op = LayerNorm { eps, moments: OnceLock::new() };
+    Ok(x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?)
 }
 
 struct LayerNorm {
@@ -196,20 +175,4 @@ fn affine_gradients<T: Float>(x: &[T], grad: &[T], moments: &[(f64, f64)], chann
     );
     let dbeta = dgamma.split_off(channels);
     (dgamma, dbeta)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::tests::{assert_same, var};
-
-    #[test]
-    fn candles_operations_give_the_same_values_and_gradients() {
-        for shape in [vec![2, 3, 5], vec![4, 37]] {
-            let channels = shape[shape.len() - 1];
-            let (x, gamma, beta) = (var(shape), var(channels), var(channels));
-            let kernel = layer_norm(&x, &gamma, &beta, 1e-3).unwrap();
-            assert_same(&[&x, &gamma, &beta], &kernel, &composed(&x, &gamma, &beta, 1e-3).unwrap());
-        }
-    }
 }

@@ -1,0 +1,22 @@
+//! The Gaussian error linear unit.
+
+mod composed;
+mod cpu;
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::device::by_device;
+use crate::kernel::expect_values;
+
+const NAME: &str = "gelu";
+
+/// x * Phi(x), Phi being the normal distribution's cumulative function, of a tensor of any shape (Hendrycks and Gimpel
+/// 2016; PyTorch's `gelu` without approximation). In f32 Phi is right to 1e-7.
+///
+/// # Errors
+/// If `x` is empty, its type isn't a float, or candle fails.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    expect_values(NAME, "input", x)?;
+    by_device(x, || cpu::gelu(x), || composed::gelu(x))
+}
