@@ -4,9 +4,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Gradients;
 use super::correlation::{Block, Correlation, DEPTHWISE_PIXELS};
 use super::geometry::Geometry;
+use super::kernels::Gradients;
 use super::strip::{Strip, row_starts};
 use crate::kernel::split_mut;
 use crate::simd::{Float, dispatch, lanes};

@@ -2,10 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::{Conv2dConfig, Padding};
+use super::{Conv2dConfig, NAME, Padding};
 use crate::{Error, Result};
-
-const OP: &str = "conv2d";
 
 /// The sizes of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +43,18 @@ impl Geometry {
         if at_least_one.contains(&0) {
             let message =
                 format!("stride {stride:?}, dilation {dilation:?} and groups {groups} must all be at least 1");
-            return Err(Error::Config { op: OP, message });
+            return Err(Error::Config { op: NAME, message });
         }
         let &[c_out, per_group, kh, kw] = weight.dims() else {
             return Err(shape("weight", weight.dims(), "(O, I / groups, kh, kw)".to_owned()));
         };
         if batch * c_in * h * w == 0 || weight.elem_count() == 0 {
             let message = format!("empty tensors: input {dims:?} (B, C, H, W), weight {:?}", weight.dims());
-            return Err(Error::Config { op: OP, message });
+            return Err(Error::Config { op: NAME, message });
         }
         if c_in % groups != 0 || c_out % groups != 0 {
             let message = format!("{groups} groups don't divide {c_in} input and {c_out} output channels");
-            return Err(Error::Config { op: OP, message });
+            return Err(Error::Config { op: NAME, message });
         }
         if per_group != c_in / groups {
             let expected = format!(
@@ -113,7 +111,7 @@ impl Axis {
         padding: (usize, usize),
     ) -> Result<Self> {
         let too_large = || Error::Config {
-            op: OP,
+            op: NAME,
             message: format!(
                 "{name}: a kernel of {kernel} with dilation {dilation} is larger than the input of {input} with \
                  padding {padding:?}"
@@ -127,5 +125,5 @@ impl Axis {
 }
 
 fn shape(what: &'static str, got: &[usize], expected: String) -> Error {
-    Error::Shape { op: OP, what, got: got.to_vec(), expected }
+    Error::Shape { op: NAME, what, got: got.to_vec(), expected }
 }

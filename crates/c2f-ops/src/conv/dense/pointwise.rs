@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::super::Gradients;
 use super::super::correlation::{Correlation, PRODUCT_PIXELS};
 use super::super::geometry::Geometry;
+use super::super::kernels::Gradients;
 use super::super::multiply::{Multiply, MultiplyTransposed, Pixel, Run};
 use super::super::panels::{Panels, Strided};
 use super::weight::{LARGE_WEIGHT, MAX_PARTS, PARTIAL_SUMS, SMALL_MAPS, Scratch, add_up, pack_rows};

@@ -1,22 +1,27 @@
-//! The kernels as candle operations on channels-last tensors.
+//! The kernels of convolution as operations of candle.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::NAME;
 use super::geometry::Geometry;
-use super::{output, wanted_gradients};
-use crate::kernel::{column_sums, dtype, read, slice, with_float};
+use super::kernels::{output, wanted_gradients};
+use crate::Format;
+use crate::kernel::{channels_last, column_sums, dtype, read, slice, with_float};
 use crate::simd::{Float, vectorize};
 use crate::source::Source;
 
-const NAME: &str = "conv2d";
-
-/// (B, H, W, I) * (O, I / groups, kh, kw) + (O) -> (B, H', W', O) on the CPU.
-pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Tensor> {
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    match bias {
-        None => x.apply_op2(&weight, Conv2d(geometry)),
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Conv2d(geometry)),
-    }
+pub(super) fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    geometry: Geometry,
+    format: Format,
+) -> crate::Result<Tensor> {
+    let weight = weight.contiguous()?;
+    channels_last(x, format, |x| match bias {
+        None => Ok(x.apply_op2(&weight, Conv2d(geometry))?),
+        Some(bias) => Ok(x.apply_op3(&weight, &bias.contiguous()?, Conv2d(geometry))?),
+    })
 }
 
 struct Conv2d(Geometry);
