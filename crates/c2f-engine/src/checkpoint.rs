@@ -143,7 +143,8 @@ impl Checkpoint {
     /// # Errors
     /// If there is no such file, it is cut off, or is no checkpoint of c2f.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+        // As long as it may be: what isn't there isn't allocated for.
+        let bytes = c2f_files::bytes(path, u64::MAX)?;
         let broken = |e: safetensors::SafeTensorError| {
             Error::checkpoint(path, format!("cut off, damaged or no safetensors file ({e})"))
         };

@@ -9,4 +9,4 @@ mod read;
 pub use error::{Error, Result};
 pub use home::expand_home;
 pub use output::{Mark, Output, is_free};
-pub use read::text;
+pub use read::{bytes, text};

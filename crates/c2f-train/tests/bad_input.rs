@@ -285,6 +285,18 @@ fn a_truncated_checkpoint() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_is_no_checkpoint_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("best.safetensors");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(fail(1, &["eval", "--checkpoint", text(&pipe), "--data", DATA]).contains("no regular file"));
+    let output = folder.path().join("run");
+    let line = fail(1, &train(&output, &["--weights", text(&pipe)]));
+    assert!(line.contains("best.safetensors"), "{line}");
+}
+
+#[test]
 fn a_checkpoint_of_another_class_count() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
