@@ -197,6 +197,10 @@ impl FromStr for Spec {
             None => (place, None),
         };
         let kind = Kind::ALL.into_iter().find(|k| k.name() == kind).ok_or_else(|| {
+            if kind == "hub" {
+                let how = "has to be fetched first (c2f_hub::Hub::dataset), and is then `parquet:FOLDER`";
+                return error(how.to_owned());
+            }
             let names = Kind::ALL.map(Kind::name);
             error(format!("unknown kind `{kind}`, {}", suggest(kind, &names)))
         })?;

@@ -12,7 +12,7 @@ pub use dataset::{Fetched, KINDS, Published, Step, fetch_dataset, published, spe
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use fetch::{OnBytes, Remote, fetch};
-pub use hub::{Hub, Name};
+pub use hub::{Hub, Name, OnFile};
 pub use unpack::{Limits, unpack};
 
 use std::path::Path;

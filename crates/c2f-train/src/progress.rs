@@ -62,6 +62,33 @@ pub fn show_bytes(bar: &ProgressBar, done: u64, total: Option<u64>) {
     bar.set_position(done);
 }
 
+/// A bar for each of the files that are worked on one after the other.
+#[derive(Default)]
+pub struct FileBars(Option<(String, ProgressBar)>);
+
+impl FileBars {
+    /// Moves the bar of what is worked on, which is another one than before or not.
+    pub fn show(&mut self, what: &str, done: u64, total: Option<u64>) {
+        if self.0.as_ref().is_some_and(|(shown, _)| shown != what) {
+            self.clear();
+        }
+        let (_, bar) = self.0.get_or_insert_with(|| (what.to_owned(), bytes_bar(what)));
+        show_bytes(bar, done, total);
+    }
+
+    fn clear(&mut self) {
+        if let Some((_, bar)) = self.0.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for FileBars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// stderr, with the bars out of the way while a line is written. What can't be written is lost: nobody listens any more.
 struct Log;
 

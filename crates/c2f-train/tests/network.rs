@@ -5,10 +5,12 @@ mod common;
 mod server;
 
 use std::fs;
+use std::path::Path;
 
-use common::{fail, one_line, program, succeed, text, train};
-use server::Server;
-use server::hub::{COMMIT, hub_with};
+use common::{DATA, fail, json, one_line, program, succeed, text, train};
+use serde_json::{Value, json};
+use server::hub::{COMMIT, hub_with, sha256};
+use server::{Reply, Server};
 
 #[test]
 fn data_fetch_on_the_command_line() {
@@ -84,4 +86,51 @@ fn training_begins_with_weights_by_name() {
         assert!(line.contains(name) && line.contains(word), "{line}");
         assert!(!run.exists(), "a run that never began leaves no folder");
     }
+}
+
+#[test]
+fn a_data_set_of_the_hub_by_its_name() {
+    const FILES: [&str; 3] = [
+        "data/train-00000-of-00002.parquet",
+        "data/train-00001-of-00002.parquet",
+        "data/validation-00000-of-00001.parquet",
+    ];
+    let named = Path::new(env!("CARGO_MANIFEST_DIR")).join("../c2f-data/tests/fixtures/parquet/named");
+    let content = move |file: &str| fs::read(named.join(file)).unwrap();
+    let siblings: Vec<Value> = FILES
+        .iter()
+        .map(|file| json!({ "rfilename": file, "lfs": { "sha256": sha256(&content(file)), "size": content(file).len() } }))
+        .collect();
+    let info = json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+    let server = Server::start(move |request| match request.path.split_once(COMMIT) {
+        Some((_, file)) => Reply::file(request, &content(&file[1..])),
+        None => Reply { body: info.clone().into_bytes(), ..Reply::status(200) },
+    });
+    let home = tempfile::tempdir().unwrap();
+    let run = |endpoint: &str, arguments: &[&str]| {
+        let mut command = program();
+        command.env_remove("HF_HUB_CACHE").env_remove("HF_HUB_OFFLINE").env_remove("HF_TOKEN");
+        command.env("HF_ENDPOINT", endpoint).env("HF_HOME", home.path()).env("NO_PROXY", "127.0.0.1");
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let of_hub: Value =
+        serde_json::from_str(&run(&server.url, &["data", "inspect", "hub:org/birds", "--json"])).unwrap();
+    let folder = home.path().join(format!("hub/datasets--org--birds/snapshots/{COMMIT}"));
+    let of_files = json(&["data", "inspect", &format!("parquet:{}", text(&folder)), "--json"]);
+    assert_eq!(of_hub["splits"], of_files["splits"]);
+    assert!(of_hub["splits"]["train"]["n"].as_u64() > Some(1), "{of_hub}");
+
+    // Without a network, and with an option. What the run notes is where the pictures are.
+    let output = home.path().join("run");
+    let mut arguments = train(&output, &["--set", "method=baseline", "--set", "epochs=1", "--set", "batch_size=2"]);
+    let data = arguments.iter().position(|argument| *argument == DATA).unwrap();
+    arguments[data] = "hub:org/birds?seed=3";
+    run(&Server::nowhere(), &arguments);
+    let recipe = c2f_engine::Recipe::from_file(&output.join("config.toml")).unwrap();
+    assert_eq!(recipe.data, Some(format!("parquet:{}?seed=3", text(&folder))));
+    let eval = ["eval", "--checkpoint", text(&output), "--data", "hub:org/birds", "--split", "val", "--json"];
+    let measured: Value = serde_json::from_str(&run(&Server::nowhere(), &eval)).unwrap();
+    assert_eq!(measured["n"], of_hub["splits"]["val"]["n"]);
 }

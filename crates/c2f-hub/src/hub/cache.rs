@@ -22,9 +22,18 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// The repository's place in `cache`, which need not exist.
-    pub fn new(cache: &Path, name: &Name) -> Self {
-        let folder = format!("models--{}", name.repo.replace('/', "--"));
+    /// The place of a repository of weights in `cache`, which need not exist.
+    pub fn of_model(cache: &Path, name: &Name) -> Self {
+        Self::new(cache, "models", name)
+    }
+
+    /// The same of a data set's.
+    pub fn of_dataset(cache: &Path, name: &Name) -> Self {
+        Self::new(cache, "datasets", name)
+    }
+
+    fn new(cache: &Path, kind: &str, name: &Name) -> Self {
+        let folder = format!("{kind}--{}", name.repo.replace('/', "--"));
         Self { locks: cache.join(".locks").join(&folder), folder: cache.join(folder) }
     }
 
@@ -38,8 +47,13 @@ impl Repo {
         Some(text.trim().to_owned()).filter(|commit| is_hex(commit, 40))
     }
 
+    /// The folder with the files of a commit.
+    pub fn snapshots(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
     pub fn snapshot(&self, commit: &str, file: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit).join(file)
+        self.snapshots(commit).join(file)
     }
 
     /// Where the content with that tag lies. Makes its folder.
@@ -68,7 +82,8 @@ impl Repo {
         let folder = snapshot.parent().unwrap_or(&self.folder);
         make_folder(folder)?;
         let io = |source| Error::io(snapshot, source);
-        let target = Path::new("../../blobs").join(etag);
+        let depth = folder.strip_prefix(&self.folder).map_or(0, |inside| inside.components().count());
+        let target: PathBuf = std::iter::repeat_n("..", depth).chain(["blobs", etag]).collect();
         let mut temporary = tempfile::Builder::new();
         temporary.prefix(atomic::PREFIX).suffix(atomic::SUFFIX);
         let path = match temporary.make_in(folder, |path| symlink(&target, path)) {
@@ -88,9 +103,9 @@ impl Repo {
         if revision == commit || self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
         }
-        let refs = self.folder.join("refs");
-        make_folder(&refs)?;
-        Ok(atomic::write(&refs.join(revision), commit.as_bytes())?)
+        let file = self.folder.join("refs").join(revision);
+        make_folder(atomic::parent(&file))?;
+        Ok(atomic::write(&file, commit.as_bytes())?)
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
     #[test]
     fn a_dangling_link_is_replaced() {
         let cache = tempfile::tempdir().unwrap();
-        let repo = Repo::new(cache.path(), &Name::parse("a/b").unwrap());
+        let repo = Repo::of_model(cache.path(), &Name::parse("a/b").unwrap());
         let snapshot = repo.snapshot("c", "model.safetensors");
         repo.link("old", &snapshot).unwrap();
         assert!(!snapshot.exists());
@@ -114,12 +129,15 @@ mod tests {
         repo.link("new", &snapshot).unwrap();
         assert_eq!(fs::read_to_string(&snapshot).unwrap(), "weights");
         assert_eq!(fs::read_dir(snapshot.parent().unwrap()).unwrap().count(), 1);
+        let deeper = repo.snapshot("c", "default/train/0.parquet");
+        repo.link("new", &deeper).unwrap();
+        assert_eq!(fs::read_to_string(&deeper).unwrap(), "weights");
     }
 
     #[test]
     fn a_ref_that_is_no_commit_is_none() {
         let cache = tempfile::tempdir().unwrap();
-        let repo = Repo::new(cache.path(), &Name::parse("a/b").unwrap());
+        let repo = Repo::of_model(cache.path(), &Name::parse("a/b").unwrap());
         assert_eq!(repo.commit("main"), None);
         repo.point("main", "../../../etc").unwrap();
         assert_eq!(repo.commit("main"), None);

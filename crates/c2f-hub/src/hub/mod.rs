@@ -1,6 +1,7 @@
-//! Pretrained weights by name from the Hugging Face hub, in the cache that the hub's own library uses.
+//! Weights and data sets by name from the Hugging Face hub, in the cache that the hub's own library uses.
 
 mod cache;
+mod dataset;
 mod name;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use ureq::http::uri::{PathAndQuery, Uri};
 use ureq::http::{HeaderMap, StatusCode};
 
 use self::cache::Repo;
+pub use self::dataset::OnFile;
 pub use self::name::Name;
 use c2f_files::expand_home;
 
@@ -110,7 +112,7 @@ impl Hub {
     /// If the hub doesn't have such weights or doesn't hand them out, if it can't be reached (or mustn't be) and the cache
     /// doesn't have them, if what comes isn't what the hub says it is, or if the cache can't be written.
     pub fn weights(&self, name: &Name, on_progress: &mut OnBytes<'_>) -> Result<PathBuf> {
-        let repo = Repo::new(&self.cache, name);
+        let repo = Repo::of_model(&self.cache, name);
         // A commit doesn't change.
         if name.is_commit()
             && let Some(file) = cached(&repo, name)
@@ -157,17 +159,29 @@ impl Hub {
             }
             return Ok(snapshot);
         }
+        self.bring(repo, name, file, found, on_progress)?;
+        repo.point(&name.revision, &found.commit)?;
+        Ok(snapshot)
+    }
+
+    /// Fetches a file, unless its content is there already, and gives it its name in the snapshot of its commit.
+    fn bring(
+        &self,
+        repo: &Repo,
+        name: &Name,
+        file: &str,
+        found: &Metadata,
+        on_progress: &mut OnBytes<'_>,
+    ) -> Result<()> {
         let blob = repo.blob(&found.etag)?;
         let _lock = repo.lock(&found.etag)?;
         if !blob.is_file() {
-            info!("fetches {file} of {} from {}", name.repo, self.endpoint);
+            info!("Fetching {file} of {} from {}", name.repo, self.endpoint);
             let digest = digest(&found.etag);
             let remote = Remote { urls: vec![found.url.clone()], token: self.token.clone(), size: found.size, digest };
             fetch(&remote, &blob, on_progress)?;
         }
-        repo.link(&found.etag, &snapshot)?;
-        repo.point(&name.revision, &found.commit)?;
-        Ok(snapshot)
+        repo.link(&found.etag, &repo.snapshot(&found.commit, file))
     }
 
     /// What the hub says of a file. Its redirects are followed within the hub only: elsewhere the token has no business, and
@@ -185,7 +199,7 @@ impl Hub {
                 .map_err(|error| Failure::Unreachable(http::message(&error)))?;
             let (status, headers) = (response.status(), response.headers());
             if !status.is_success() && !status.is_redirection() {
-                return Err(self.refusal(name, &http::status(&response), status, headers));
+                return Err(self.refusal(name, &self.page(name), &http::status(&response), status, headers));
             }
             for (key, value) in headers {
                 known.insert(key.clone(), value.clone());
@@ -211,8 +225,7 @@ impl Hub {
         Some(format!("{}://{}{path}", endpoint.scheme()?, endpoint.authority()?))
     }
 
-    fn refusal(&self, name: &Name, said: &str, status: StatusCode, headers: &HeaderMap) -> Failure {
-        let page = self.page(name);
+    fn refusal(&self, name: &Name, page: &str, said: &str, status: StatusCode, headers: &HeaderMap) -> Failure {
         Failure::Refused(match (status.as_u16(), header(headers, "X-Error-Code")) {
             (404, Some("RevisionNotFound")) => format!("{page} has no revision {}", name.revision),
             (404, Some("RepoNotFound")) => format!("{page} doesn't exist"),

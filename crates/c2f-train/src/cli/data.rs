@@ -7,20 +7,19 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use c2f_data::Spec;
 use c2f_hub::{Limits, Step};
-use indicatif::ProgressBar;
 use tracing::{info, warn};
 
+use super::data_spec::data_spec;
 use super::{print, print_json};
-use crate::progress;
+use crate::progress::FileBars;
 use crate::terminal::word;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Classes, splits, labels and files of a data set, in the order in which the loader sees them
     Inspect {
-        /// The data set, `kind:path`
+        /// The data set, `kind:path` or `hub:ORG/NAME`
         spec: String,
         /// One JSON value with every label and file
         #[arg(long)]
@@ -28,7 +27,7 @@ pub enum Command {
     },
     /// Decode every picture and say what is missing, unreadable, there twice, in several splits or odd
     Verify {
-        /// The data set, `kind:path`
+        /// The data set, `kind:path` or `hub:ORG/NAME`
         spec: String,
         /// One JSON value with every finding
         #[arg(long)]
@@ -59,23 +58,12 @@ pub fn run(command: &Command) -> Result<()> {
 fn fetch(kind: &str, parent: &Path) -> Result<()> {
     let published = c2f_hub::published(kind)?;
     info!("{kind} has terms of use: see {}", published.page);
-    let mut shown: Option<(String, ProgressBar)> = None;
-    let fetched = c2f_hub::fetch_dataset(&published, parent, Limits::default(), &mut |step, done, total| {
-        let what = match step {
-            Step::Fetch(name) => name.to_owned(),
-            Step::Unpack(name) => format!("unpacks {name}"),
-        };
-        if shown.as_ref().is_some_and(|(name, _)| *name != what)
-            && let Some((_, bar)) = shown.take()
-        {
-            bar.finish_and_clear();
-        }
-        let (_, bar) = shown.get_or_insert_with(|| (what.clone(), progress::bytes_bar(&what)));
-        progress::show_bytes(bar, done, total);
+    let mut bars = FileBars::default();
+    let fetched = c2f_hub::fetch_dataset(&published, parent, Limits::default(), &mut |step, done, total| match step {
+        Step::Fetch(name) => bars.show(name, done, total),
+        Step::Unpack(name) => bars.show(&format!("Unpacking {name}"), done, total),
     });
-    if let Some((_, bar)) = shown {
-        bar.finish_and_clear();
-    }
+    drop(bars);
     let fetched = fetched?;
     let mut text = String::new();
     for (name, digest) in &fetched.unverified {
@@ -86,8 +74,7 @@ fn fetch(kind: &str, parent: &Path) -> Result<()> {
 }
 
 fn inspect(spec: &str, json: bool) -> Result<()> {
-    let dataset =
-        c2f_data::open(&spec.parse::<Spec>().map_err(c2f_engine::Error::from)?).map_err(c2f_engine::Error::from)?;
+    let dataset = c2f_data::open(&data_spec(spec)?).map_err(c2f_engine::Error::from)?;
     let inspection = dataset.inspect();
     if !inspection.skipped.is_empty() {
         warn!("{}", inspection.skipped);

@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use c2f_data::Spec;
+use c2f_engine::Evaluation;
 use c2f_engine::measures::{Measures, measure};
-use c2f_engine::{Error, Evaluation};
 use c2f_engine::{Selection, select};
 use serde::Serialize;
 
+use super::data_spec::data_spec;
 use super::views::ViewOptions;
 use super::{device, measures, percent, print, print_json};
 use crate::progress;
@@ -64,7 +64,7 @@ struct Full {
 
 pub fn run(args: &Args) -> Result<()> {
     let device = device(&args.device)?;
-    let spec: Spec = args.data.parse().map_err(Error::from)?;
+    let spec = data_spec(&args.data)?;
     let network = c2f_engine::load_network(&args.checkpoint, &device)?;
     let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
     if trained_on > 0 {

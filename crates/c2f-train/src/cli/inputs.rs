@@ -11,6 +11,7 @@ use c2f_engine::Error;
 use c2f_engine::TestViews;
 use image::RgbImage;
 
+use super::data_spec::{data_spec, is_of_hub};
 use super::usage;
 use super::views::ViewOptions;
 
@@ -123,7 +124,7 @@ impl Found<'_> {
             self.skipped.extend(skipped);
             self.inputs.extend(pictures.into_iter().map(|path| Input { label: None, place: Place::File(path) }));
         } else if let Some(spec) = image.to_str().filter(|text| is_spec(text) && !image.exists()) {
-            self.add_dataset(&spec.parse().map_err(Error::from)?)?;
+            self.add_dataset(&data_spec(spec)?)?;
         } else {
             self.inputs.push(Input { label: None, place: Place::File(image.to_owned()) });
         }
@@ -170,7 +171,7 @@ impl Found<'_> {
 /// Whether a text begins as the name of a data set does.
 fn is_spec(text: &str) -> bool {
     let kind = text.split([':', '?']).next().unwrap_or_default();
-    Kind::ALL.iter().any(|known| known.name() == kind)
+    is_of_hub(text) || Kind::ALL.iter().any(|known| known.name() == kind)
 }
 
 /// The pictures that couldn't be read: all are counted, the first are told.

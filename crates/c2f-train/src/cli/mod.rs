@@ -3,6 +3,7 @@
 mod answers;
 mod bench;
 mod data;
+mod data_spec;
 mod embed;
 mod eval;
 mod inputs;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use c2f_engine::{Recipe, RunFolder, TrainOptions};
 
+use super::data_spec::on_disk;
 use super::signals::Signals;
 use super::weights_file::weights_file;
 use super::{device, one_line, results, usage};
@@ -68,6 +69,8 @@ fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
         None => RunFolder::create_next(Path::new("runs"), &run_name(args, &recipe))?,
     };
     find_weights(&mut recipe)?;
+    // The run's recipe names the files, whose path has the commit in it: a resumed run has the same pictures.
+    recipe.data = recipe.data.as_deref().map(on_disk).transpose()?;
     Ok((recipe, output))
 }
 
@@ -86,6 +89,7 @@ fn resumed_run(args: &Args) -> Result<(Recipe, RunFolder)> {
         None => recipe.clone(),
     };
     let mut asked = with_settings(asked, args)?;
+    asked.data = asked.data.as_deref().map(on_disk).transpose()?;
     if asked.epochs < recipe.epochs {
         return Err(usage(format!(
             "{}: epochs = {} of a run that has {}: a resumed run can have more, not fewer",

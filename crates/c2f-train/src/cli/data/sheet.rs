@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use c2f_data::{Sample, Spec};
+use c2f_data::Sample;
 use c2f_engine::{Error, Recipe};
 use c2f_files::Output;
 use c2f_report::{ClassSamples, PNG_MARK, contact_sheet, write_png};
 use tracing::{info, warn};
 
+use crate::cli::data_spec::data_spec;
 use crate::cli::{print, usage};
 
 /// Classes on a sheet: with more of them, no viewer shows the sheet at a size at which anybody sees anything.
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     recipe.validate()?;
     let output = Output::create(&args.output, PNG_MARK)?;
-    let dataset = c2f_data::open(&args.spec.parse::<Spec>().map_err(Error::from)?).map_err(Error::from)?;
+    let dataset = c2f_data::open(&data_spec(&args.spec)?).map_err(Error::from)?;
     let samples = dataset.split(&args.split).map_err(Error::from)?;
     let classes = first_of_each(&dataset.classes, samples, args.per_class as usize);
     let left_out = classes.len().saturating_sub(MOST_CLASSES);
