@@ -7,12 +7,13 @@ use std::sync::Arc;
 use image::RgbImage;
 use rand::seq::SliceRandom;
 
+use crate::formats::Listed;
 use crate::formats::split::stratified;
-use crate::formats::{self, Listed};
+use crate::kind::Asked;
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Kind, Maker, ParquetFile, Result, Skipped, Spec};
+use crate::{Error, Maker, ParquetFile, Result, Skipped, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -158,32 +159,9 @@ pub fn open_with_missing(spec: &Spec) -> Result<Dataset> {
 
 fn open_listed(spec: &Spec, listed: Listed, draw: bool) -> Result<Dataset> {
     let seed = spec.seed.unwrap_or(0);
-    let path = || {
-        spec.path.as_deref().ok_or_else(|| Error::Spec {
-            spec: spec.to_string(),
-            message: format!("the path is missing, expected `{}:PATH`", spec.kind.name()),
-        })
-    };
-    let mut dataset = match spec.kind {
-        Kind::Cub2010 => formats::cub2010::open(path()?, listed)?,
-        Kind::Cub2011 => formats::cub2011::open(path()?, listed)?,
-        Kind::Cars => formats::cars::open(path()?, listed)?,
-        Kind::Aircraft => formats::aircraft::open(path()?, spec.level.unwrap_or_default(), listed)?,
-        Kind::Dogs => formats::dogs::open(path()?, listed)?,
-        Kind::Nabirds => formats::nabirds::open(path()?, listed)?,
-        Kind::Inat2017 | Kind::Inat2018 | Kind::Inat2019 | Kind::Inat2021 => {
-            formats::inat::open(path()?, spec.kind, spec.train == Some(TrainOn::TrainMini), listed)?
-        }
-        Kind::Flowers102 => formats::flowers102::open(path()?, listed)?,
-        Kind::Pets => formats::pets::open(path()?, listed)?,
-        Kind::Food101 => formats::food101::open(path()?, listed)?,
-        Kind::Folder => formats::folder::open(path()?)?,
-        Kind::List => formats::list::open(path()?, listed, spec.fold.is_some())?,
-        Kind::Parquet => formats::parquet::open(path()?)?,
-        Kind::Synthetic => formats::synthetic::open(spec)?,
-    };
+    let mut dataset = spec.kind.open(&Asked { spec, listed })?;
     if draw && let Some(samples) = dataset.splits.remove(Dataset::ALL) {
-        dataset.splits = stratified(path()?, &dataset.classes, samples, seed)?;
+        dataset.splits = stratified(spec.path.as_deref().unwrap_or(Path::new("")), &dataset.classes, samples, seed)?;
         dataset.drawn = true;
     }
     let has_splits = !dataset.splits.contains_key(Dataset::ALL);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use c2f_files::expand_home;
 
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// What a data set is and where it lies, as given on the command line or in a recipe.
 ///
@@ -91,91 +91,6 @@ impl TrainOn {
     }
 }
 
-/// How a data set is laid out on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Caltech-UCSD Birds 200 (2010) as published.
-    Cub2010,
-    /// Caltech-UCSD Birds 200 (2011) as published.
-    Cub2011,
-    /// Stanford Cars: with its development kit, in one folder, or as Kaggle has it.
-    Cars,
-    /// FGVC-Aircraft 2013b as published.
-    Aircraft,
-    /// Stanford Dogs as published.
-    Dogs,
-    /// NABirds as published.
-    Nabirds,
-    /// The iNaturalist competition of 2017.
-    Inat2017,
-    /// The iNaturalist competition of 2018.
-    Inat2018,
-    /// The iNaturalist competition of 2019.
-    Inat2019,
-    /// The iNaturalist competition of 2021.
-    Inat2021,
-    /// Oxford Flowers 102 as published.
-    Flowers102,
-    /// Oxford-IIIT Pet as published.
-    Pets,
-    /// Food-101 as published.
-    Food101,
-    /// A folder for each class, perhaps inside folders `train`, `val` and `test`.
-    Folder,
-    /// A CSV or TSV file that names pictures and their labels.
-    List,
-    /// Parquet files as Hugging Face publishes them.
-    Parquet,
-    /// Pictures drawn by this crate.
-    Synthetic,
-}
-
-impl Kind {
-    /// Every kind, in the order in which messages list them.
-    pub const ALL: [Self; 17] = [
-        Self::Cub2010,
-        Self::Cub2011,
-        Self::Cars,
-        Self::Aircraft,
-        Self::Dogs,
-        Self::Nabirds,
-        Self::Inat2017,
-        Self::Inat2018,
-        Self::Inat2019,
-        Self::Inat2021,
-        Self::Flowers102,
-        Self::Pets,
-        Self::Food101,
-        Self::Folder,
-        Self::List,
-        Self::Parquet,
-        Self::Synthetic,
-    ];
-
-    /// The kind's name in a [`Spec`].
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cub2010 => "cub2010",
-            Self::Cub2011 => "cub2011",
-            Self::Cars => "cars",
-            Self::Aircraft => "aircraft",
-            Self::Dogs => "dogs",
-            Self::Nabirds => "nabirds",
-            Self::Inat2017 => "inat2017",
-            Self::Inat2018 => "inat2018",
-            Self::Inat2019 => "inat2019",
-            Self::Inat2021 => "inat2021",
-            Self::Flowers102 => "flowers102",
-            Self::Pets => "pets",
-            Self::Food101 => "food101",
-            Self::Folder => "folder",
-            Self::List => "list",
-            Self::Parquet => "parquet",
-            Self::Synthetic => "synthetic",
-        }
-    }
-}
-
 const OPTIONS: [&str; 7] = ["classes", "size", "seed", "level", "train", "holdout", "fold"];
 
 impl Spec {
@@ -196,12 +111,12 @@ impl FromStr for Spec {
             Some((kind, path)) => (kind, Some(path)),
             None => (place, None),
         };
-        let kind = Kind::ALL.into_iter().find(|k| k.name() == kind).ok_or_else(|| {
+        let kind = Kind::ALL.iter().copied().find(|k| k.name() == kind).ok_or_else(|| {
             if kind == "hub" {
                 let how = "has to be fetched first (c2f_hub::Hub::dataset), and is then `parquet:FOLDER`";
                 return error(how.to_owned());
             }
-            let names = Kind::ALL.map(Kind::name);
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
             error(format!("unknown kind `{kind}`, {}", suggest(kind, &names)))
         })?;
         let path = match (kind, path) {
