@@ -57,7 +57,7 @@ impl FeaturePlan {
     /// The pass for a stage.
     pub fn pass(&self, stage: usize, pass: &Pass) -> Pass {
         if stage < self.frozen {
-            // Gradients still flow through it to the picture, which a second look needs.
+            // Gradients still flow through it to the picture, which a fine look needs.
             Pass { norm: NormMode::Eval, weights: Weights::Detached, ..*pass }
         } else {
             *pass

@@ -326,7 +326,7 @@ impl Iterator for Epoch {
                     batch.ids.push(id as u64);
                 }
                 Err(message) => {
-                    tracing::warn!("skipped {message}");
+                    tracing::warn!("Skipped {message}");
                     self.unreadable.push(message.clone());
                     batch.unreadable.push((id as u64, message));
                 }

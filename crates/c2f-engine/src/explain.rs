@@ -24,7 +24,7 @@ pub struct Explanation {
     pub attention: Option<Map>,
     /// The region map, 0..1; none for a method without inverse mapping, and in the coarse stage.
     pub region: Option<Map>,
-    /// The box of the second look (x1, y1, x2, y2 in 0..1 of the view); none where it doesn't zoom.
+    /// The box of the fine look (x1, y1, x2, y2 in 0..1 of the view); none where it doesn't zoom.
     pub zoom: Option<[f32; 4]>,
     /// The most probable classes, most probable first.
     pub guesses: Vec<Guess>,
@@ -32,7 +32,7 @@ pub struct Explanation {
 
 impl Explanation {
     /// Whether the network looked twice.
-    pub fn has_second_look(&self) -> bool {
+    pub fn has_fine_look(&self) -> bool {
         self.region.is_some() || self.zoom.is_some()
     }
 }
@@ -121,7 +121,7 @@ pub(crate) struct Maps {
     pub attention: Option<Vec<Map>>,
     /// The region map.
     pub region: Option<Vec<Map>>,
-    /// The box of the second look: x1, y1, x2, y2 in 0..=1 of the view.
+    /// The box of the fine look: x1, y1, x2, y2 in 0..=1 of the view.
     pub zoom: Option<Vec<[f32; 4]>>,
 }
 

@@ -62,7 +62,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// (B): the share of each picture that the second look sees; none without a second look.
+    /// (B): the share of each picture that the fine look sees; none without a fine look.
     ///
     /// # Errors
     /// If candle fails.

@@ -72,7 +72,7 @@ pub fn fetch(remote: &Remote, target: &Path, on_progress: &mut OnBytes<'_>) -> R
     let mut failures: Vec<String> = Vec::new();
     for url in &remote.urls {
         if let Some(failure) = failures.last() {
-            info!("{failure}; tries {url}");
+            info!("{failure}; trying {url}");
         }
         let mut continued = part.len()? > 0;
         let failure = loop {
@@ -143,7 +143,7 @@ fn from_address(
         if failed > RETRIES {
             return Err(Failure::Broken(message));
         }
-        info!("{url}: {message}; goes on after {length} bytes");
+        info!("{url}: {message}; going on after {length} bytes");
         sleep(PAUSE * failed);
     }
 }

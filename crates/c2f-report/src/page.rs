@@ -77,7 +77,7 @@ impl Report<'_> {
             staged: fine_from.is_some_and(|epoch| epoch > 0),
             samples: cards(self.samples),
             mistakes: cards(self.mistakes),
-            second_look: self.samples.iter().any(Explanation::has_second_look),
+            fine_look: self.samples.iter().any(Explanation::has_fine_look),
             recipe: self.recipe.to_toml(),
         }
     }
@@ -104,7 +104,7 @@ impl Report<'_> {
         let error = error.sqrt();
         let mut numbers = vec![share("top-1", best.val_top1, format!("± {:.1}", error * 100.0))];
         numbers.extend(best.val_top1_coarse.map(|v| share("top-1, coarse look", v, String::new())));
-        numbers.extend(best.val_top1_fine.map(|v| share("top-1, second look", v, String::new())));
+        numbers.extend(best.val_top1_fine.map(|v| share("top-1, fine look", v, String::new())));
         numbers.push(share("top-5", best.val_top5, String::new()));
         numbers.push(share("chance", 1.0 / self.classes.max(1) as f64, String::new()));
         let plain = |label, value: String| Number { label, value, note: String::new() };
@@ -126,7 +126,7 @@ impl Report<'_> {
         let mut accuracy = vec![series("combined", |r| Some(r.val_top1))];
         if self.records.iter().any(|r| r.val_top1_fine.is_some()) {
             accuracy.push(series("coarse look", |r| r.val_top1_coarse));
-            accuracy.push(series("second look", |r| r.val_top1_fine));
+            accuracy.push(series("fine look", |r| r.val_top1_fine));
         }
         let loss = [series("training", |r| r.train_loss), series("validation", |r| Some(r.val_loss))];
         let mut charts = vec![
@@ -153,7 +153,7 @@ struct Page<'a> {
     staged: bool,
     samples: Vec<Card<'a>>,
     mistakes: Vec<Card<'a>>,
-    second_look: bool,
+    fine_look: bool,
     recipe: String,
 }
 
@@ -196,9 +196,9 @@ fn card(explanation: &Explanation) -> Card<'_> {
     if let Some(attention) = &explanation.attention {
         panels.push(panel("attention", &attention_panel(&explanation.view, attention)));
     }
-    if explanation.has_second_look() {
+    if explanation.has_fine_look() {
         let image = region_panel(&explanation.view, explanation.region.as_ref(), explanation.zoom);
-        panels.push(panel("second look", &image));
+        panels.push(panel("fine look", &image));
     }
     let verdict = |class: &str, rank: usize| match &explanation.truth {
         Some(truth) if truth == class => "right",
@@ -289,7 +289,7 @@ mod tests {
         assert!(page.contains("R&amp;D") && page.contains("&lt;script&gt;"));
         // 0.5 on 100 pictures: a standard error of 5 points.
         assert!(page.contains("50.0 %") && page.contains("± 5.0"));
-        assert!(page.contains("class=\"stage\"") && page.contains("second look"));
+        assert!(page.contains("class=\"stage\"") && page.contains("fine look"));
         assert_eq!(page.matches("data:image/jpeg;base64,").count(), 2);
     }
 

@@ -20,7 +20,7 @@ pub fn attention_panel(picture: &RgbImage, attention: &Map) -> RgbImage {
     panel
 }
 
-/// What the second look gets: the picture dimmed where the region map (0..1, not rescaled) is low, and the box of the
+/// What the fine look gets: the picture dimmed where the region map (0..1, not rescaled) is low, and the box of the
 /// zoom (x1, y1, x2, y2 in 0..1 of the picture) where there is one.
 pub fn region_panel(picture: &RgbImage, region: Option<&Map>, zoom: Option<[f32; 4]>) -> RgbImage {
     let mut panel = picture.clone();

@@ -21,7 +21,7 @@ const BAR: Rgb<u8> = Rgb([52, 101, 164]);
 const RIGHT: Rgb<u8> = Rgb([46, 125, 78]);
 const WRONG: Rgb<u8> = Rgb([190, 55, 45]);
 
-/// One image of a picture as the network saw it: the picture, its attention, the region of its second look (where
+/// One image of a picture as the network saw it: the picture, its attention, the region of its fine look (where
 /// the method has them) and the most probable classes with their probabilities. Where the true class is known the
 /// bar of the first guess is green or red.
 pub fn sheet(explanation: &Explanation) -> RgbImage {
@@ -29,9 +29,9 @@ pub fn sheet(explanation: &Explanation) -> RgbImage {
     if let Some(attention) = &explanation.attention {
         panels.push(("attention", attention_panel(&explanation.view, attention)));
     }
-    if explanation.has_second_look() {
+    if explanation.has_fine_look() {
         let panel = region_panel(&explanation.view, explanation.region.as_ref(), explanation.zoom);
-        panels.push(("second look", panel));
+        panels.push(("fine look", panel));
     }
     let width = panels.len() as u32 * (PANEL + GAP) + GAP + LIST + GAP;
     let mut image = RgbImage::from_pixel(width, PANEL + CAPTION + 2 * GAP, PAPER);

@@ -181,8 +181,8 @@ impl TrainProgress {
                 );
                 let past = resumed.map_or(0, |(epoch, done)| (epoch - 1) * batches + done);
                 match resumed {
-                    Some((epoch, _)) if epoch > epochs => info!("the run is complete"),
-                    Some((epoch, done)) => info!("goes on in epoch {epoch} after {done} batches"),
+                    Some((epoch, _)) if epoch > epochs => info!("The run is complete"),
+                    Some((epoch, done)) => info!("Resuming in epoch {epoch} after {done} batches"),
                     None => {}
                 }
                 self.may_choose = validation_split == "val";

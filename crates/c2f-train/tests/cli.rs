@@ -98,7 +98,7 @@ fn eval_repeats_the_number_of_the_training() {
     let checkpoint = run.join("checkpoints/best.safetensors");
     assert_eq!(json(&["eval", "--checkpoint", text(&checkpoint), "--data", DATA, "--json"]), expected);
     let table = succeed(&["eval", "--checkpoint", text(&run), "--data", DATA]);
-    assert!(table.contains("top-1, second look"), "{table}");
+    assert!(table.contains("top-1, fine look"), "{table}");
     let split = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json", "--split", "train"]);
     assert_eq!(split["n"], 16);
 }

@@ -59,7 +59,7 @@ pub fn page(summary: &Summary, figure: &str) -> String {
 }
 
 fn accuracies(rows: &[RowSummary]) -> Table {
-    let columns = ["row", "seeds", "top-1", "first look", "second look", "top-5"];
+    let columns = ["row", "seeds", "top-1", "first look", "fine look", "top-5"];
     let mut table = Table::new(&columns);
     for row in rows {
         let spread = |spread: Option<Spread>| spread.map_or("-".to_owned(), percent);

@@ -58,7 +58,7 @@ const ABLATIONS: [Row; 14] = [
     row("even-start", FULL, Change::Set(&["inverse.attention_gain=0"])),
 ];
 
-/// What the second look gains from a larger picture, and what a larger first look would cost.
+/// What the fine look gains from a larger picture, and what a larger first look would cost.
 const SIZES: [Row; 4] = [
     row("one-look-100", "attention-orthogonal", Change::Size(100)),
     row("one-look-200", "attention-orthogonal", Change::Size(200)),

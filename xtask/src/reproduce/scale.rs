@@ -76,7 +76,7 @@ impl Recipe {
     /// What the rows need of a recipe, all of whose settings are given.
     ///
     /// # Errors
-    /// If it doesn't say it, or leaves nothing for the second look.
+    /// If it doesn't say it, or leaves nothing for the fine look.
     pub fn new(resolved: &Map<String, Value>) -> Result<Self> {
         let number = |field: &str| {
             let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
@@ -89,7 +89,7 @@ impl Recipe {
             coarse_epochs: number("inverse.coarse_epochs")?,
             image_size: number("image_size")?,
         };
-        ensure!(recipe.coarse_epochs < recipe.epochs, "inverse.coarse_epochs leaves no epoch for the second look");
+        ensure!(recipe.coarse_epochs < recipe.epochs, "inverse.coarse_epochs leaves no epoch for the fine look");
         Ok(recipe)
     }
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_leaves_epochs_for_the_second_look() {
+    fn a_recipe_leaves_epochs_for_the_fine_look() {
         let recipe = |coarse: u64| {
             let inverse = serde_json::json!({ "coarse_epochs": coarse });
             let resolved = [("epochs", 5.into()), ("image_size", 112.into()), ("inverse", inverse)];

@@ -40,7 +40,7 @@ pub struct RowSummary {
     pub top1: Spread,
     /// Of the coarse look.
     pub top1_coarse: Option<Spread>,
-    /// Of the second look.
+    /// Of the fine look.
     pub top1_fine: Option<Spread>,
     /// How often the truth is among the five first.
     pub top5: Spread,
@@ -98,9 +98,9 @@ pub const MEASURES: [(&str, &[&str]); 16] = [
     ("region points at parts", &["localisation", "region", "parts_pointing"]),
     ("box area", &["localisation", "attention", "box_area"]),
     ("parts area", &["localisation", "attention", "parts_area"]),
-    ("second look's area", &["area"]),
-    ("second look covers box", &["localisation", "fine_box", "box_covered"]),
-    ("second look covers parts", &["localisation", "fine_box", "parts_covered"]),
+    ("fine look's area", &["area"]),
+    ("fine look covers box", &["localisation", "fine_box", "box_covered"]),
+    ("fine look covers parts", &["localisation", "fine_box", "parts_covered"]),
 ];
 
 impl Summary {

@@ -36,7 +36,7 @@ pub struct Evaluation {
     pub top1_coarse: Option<f64>,
     /// Accuracy of the fine look (in ws-dan: of the crop).
     pub top1_fine: Option<f64>,
-    /// Mean share of the pictures that the second look sees, in the centre crop.
+    /// Mean share of the pictures that the fine look sees, in the centre crop.
     pub area: Option<f64>,
     /// Mean cosine between the attention maps of a picture (see [`c2f_losses::attention_similarity`]): 0 for maps on
     /// disjoint places, 1 for equal ones. Of several views, that of the first.

@@ -18,7 +18,7 @@ pub struct Localisation {
     pub attention: MapScores,
     /// The region map of the inverse mapping; none where there is none.
     pub region: Option<MapScores>,
-    /// The box of the second look; none where it sees the whole view.
+    /// The box of the fine look; none where it sees the whole view.
     pub fine_box: Option<FineBox>,
 }
 
@@ -41,7 +41,7 @@ pub struct MapScores {
     pub parts_area: Option<f64>,
 }
 
-/// Where the second look's box lies. All are means over the pictures, in 0..=1.
+/// Where the fine look's box lies. All are means over the pictures, in 0..=1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FineBox {
     /// Its share of the view.
@@ -118,7 +118,7 @@ impl Mean {
 }
 
 impl Tally {
-    /// Adds a picture: its mean attention map, its region map and its second look's box.
+    /// Adds a picture: its mean attention map, its region map and its fine look's box.
     pub(super) fn add(&mut self, target: &Target, attention: &Map, region: Option<&Map>, fine: Option<Bounds>) {
         self.n += 1;
         self.attention.add(target, attention);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_look_is_compared_with_object_and_parts() {
+    fn the_fine_look_is_compared_with_object_and_parts() {
         let target = Target { object: [0.25, 0.25, 0.75, 0.75], parts: vec![[0.25, 0.25, 0.5, 0.5]] };
         let mut sums = FineSums::default();
         sums.add(&target, [0.5, 0.25, 1.0, 0.75]);

@@ -202,7 +202,7 @@ pub struct Inverse {
     pub total_variation: f64,
     /// Epochs of stage 1, the coarse look alone.
     pub coarse_epochs: usize,
-    /// Side of the picture that the second look samples its box from, as a multiple of the coarse look's.
+    /// Side of the picture that the fine look samples its box from, as a multiple of the coarse look's.
     pub source_scale: f64,
     /// Whether BatchNorm keeps statistics of its own for the fine look.
     pub fine_statistics: bool,

@@ -36,7 +36,7 @@ pub struct EpochRecord {
     pub val_top1_fine: Option<f64>,
     /// How often the truth is among the combined prediction's five first.
     pub val_top5: f64,
-    /// Mean share of the validation pictures that the second look sees.
+    /// Mean share of the validation pictures that the fine look sees.
     pub val_area: Option<f64>,
     /// Mean cosine between the attention maps of a validation picture; runs of older versions lack it.
     #[serde(default, alias = "val_attention_cosine")]

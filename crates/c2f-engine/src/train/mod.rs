@@ -276,7 +276,7 @@ impl<'a> Run<'a> {
         for batch in loader.epoch(epoch as u64, self.progress.batch) {
             let mut batch = batch?;
             for (_, message) in std::mem::take(&mut batch.unreadable) {
-                on_event(Event::Warning(&format!("skipped {message}")));
+                on_event(Event::Warning(&format!("Skipped {message}")));
             }
             let number = epoch * batches + self.progress.batch;
             let lr = self.recipe.optimizer.lr * schedule.factor(number);
@@ -359,7 +359,7 @@ impl<'a> Run<'a> {
             return Ok(false);
         };
         for message in &evaluation.unreadable {
-            on_event(Event::Warning(&format!("skipped {message}")));
+            on_event(Event::Warning(&format!("Skipped {message}")));
         }
         let sums = self.progress.sums;
         let record = EpochRecord {

@@ -111,7 +111,7 @@ fn boxes_of_files_are_seen_where_the_crop_has_them() {
     assert_eq!((whole.n, whole.attention.pointing, whole.attention.box_area), (1, 1.0, 1.0));
     assert!((whole.attention.box_mass - 1.0).abs() < 1e-6, "{whole:?}");
     assert_eq!((whole.attention.parts_mass, whole.attention.parts_area), (None, None));
-    // All of the second look lies in the box.
+    // All of the fine look lies in the box.
     let look = whole.fine_box.unwrap();
     assert!((look.iou - look.area).abs() < 1e-6 && (look.box_covered - look.area).abs() < 1e-6, "{look:?}");
 

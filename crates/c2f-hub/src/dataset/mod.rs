@@ -89,7 +89,7 @@ pub fn fetch_dataset(
             fs::copy(&file, &copy).map_err(|e| Error::io(&copy, e))?;
             continue;
         }
-        info!("unpacks {name}");
+        info!("Unpacking {name}");
         let result = unpack(&file, &unpacked, limits, &mut |done| on_progress(Step::Unpack(name), done, None));
         // Where no checksum tells whether it is the right one, it has to be fetched again.
         if matches!(result, Err(Error::Archive { .. })) && remote.digest.is_none() {

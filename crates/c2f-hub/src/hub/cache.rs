@@ -71,7 +71,7 @@ impl Repo {
         let file = File::options().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|e| Error::io(&path, e))?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            info!("waits for another process that is fetching the same file");
+            info!("Waiting for another process that is fetching the same file");
             file.lock().map_err(|e| Error::io(&path, e))?;
         }
         Ok(file)
@@ -89,7 +89,7 @@ impl Repo {
         let path = match temporary.make_in(folder, |path| symlink(&target, path)) {
             Ok(link) => link.into_temp_path(),
             Err(error) => {
-                info!("{}: {error}; copies the file instead of linking it", snapshot.display());
+                info!("{}: {error}; copying the file instead of linking it", snapshot.display());
                 let copy = temporary.tempfile_in(folder).map_err(io)?.into_temp_path();
                 copy_synced(&self.folder.join("blobs").join(etag), &copy).map_err(io)?;
                 copy

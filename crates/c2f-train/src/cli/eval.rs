@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     bar.finish_and_clear();
     for message in &evaluation.unreadable {
-        tracing::warn!("skipped {message}");
+        tracing::warn!("Skipped {message}");
     }
     if args.json {
         return print_json(&Accuracy::new(&evaluation, full));
@@ -118,7 +118,7 @@ fn table(evaluation: &Evaluation, split: &str) -> Result<String> {
     };
     line("top-1", Some(evaluation.top1))?;
     line("top-1, coarse look", evaluation.top1_coarse)?;
-    line("top-1, second look", evaluation.top1_fine)?;
+    line("top-1, fine look", evaluation.top1_fine)?;
     line("top-5", Some(evaluation.top5))?;
     Ok(text)
 }

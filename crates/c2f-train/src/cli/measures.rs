@@ -59,7 +59,7 @@ fn write_localisation(text: &mut String, localisation: &Localisation) -> Result 
         let (area, object, iou) = (percent(look.area), percent(look.box_covered), percent(look.iou));
         let parts =
             look.parts_covered.map_or_else(String::new, |share| format!(" and {} of the parts", percent(share)));
-        writeln!(text, "  the second look sees {area} of the view, with {object} of the box{parts} (IoU {iou})")?;
+        writeln!(text, "  the fine look sees {area} of the view, with {object} of the box{parts} (IoU {iou})")?;
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ pub fn finish(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Res
         }
         Ok(()) => {}
         Err(error) => {
-            tracing::warn!("the network is trained and saved, but its report isn't whole: {}", one_line(&error));
+            tracing::warn!("The network is trained and saved, but its report isn't whole: {}", one_line(&error));
         }
     }
     if summary.interrupted {
@@ -148,7 +148,7 @@ fn write_results(text: &mut String, recipe: &Recipe, best: &EpochRecord, summary
     )?;
     let looks = [
         ("top-1, coarse look", best.val_top1_coarse),
-        ("top-1, second look", best.val_top1_fine),
+        ("top-1, fine look", best.val_top1_fine),
         ("top-5", Some(best.val_top5)),
     ];
     for (label, share) in looks {

@@ -51,10 +51,10 @@ pub fn run(args: &Args) -> Result<()> {
     let classes = first_of_each(&dataset.classes, samples, args.per_class as usize);
     let left_out = classes.len().saturating_sub(MOST_CLASSES);
     if left_out > 0 {
-        info!("the sheet has the first {MOST_CLASSES} classes; the {left_out} after them are left out");
+        info!("The sheet has the first {MOST_CLASSES} classes; the {left_out} after them are left out");
     }
     if recipe.augment.mixup.max(recipe.augment.cutmix) > 0.0 {
-        info!("mixup and CutMix are not shown");
+        info!("Mixup and CutMix are not shown");
     }
     let title = format!(
         "{}, {}: pictures, and below them what the recipe {} makes of them",
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     );
     let sheet = contact_sheet(&recipe, &title, &classes[..classes.len() - left_out])?;
     for message in &sheet.unreadable {
-        warn!("left out {message}");
+        warn!("Left out {message}");
     }
     write_png(&sheet.image, output)?;
     print(&args.output.display().to_string())
