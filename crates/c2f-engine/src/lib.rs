@@ -22,7 +22,7 @@ pub use checkpoint::load_network;
 pub use embed::{Embedder, Features};
 pub use embeddings::Embeddings;
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, Inputs, Row, Selection, TestViews, evaluate, relabel, select};
+pub use evaluate::{Evaluation, Inputs, PictureResult, Selection, TestViews, evaluate, relabel, select};
 pub use explain::{Explanation, Guess, Map, Picture, denormalise, explain, guess};
 pub use network::{Network, Prediction, Stage, train_transform};
 pub use recipe::{Method, Recipe};

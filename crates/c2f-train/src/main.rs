@@ -2,8 +2,8 @@
 // These panic where nobody listens any more: `terminal` has what doesn't.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod bars;
 mod cli;
-mod progress;
 mod terminal;
 
 use std::process::ExitCode;

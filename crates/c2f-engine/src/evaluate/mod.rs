@@ -42,7 +42,7 @@ pub struct Evaluation {
     /// disjoint places, 1 for equal ones. Of several views, that of the first.
     pub attention_similarity: Option<f64>,
     /// One row per picture, in the order of the samples.
-    pub rows: Vec<Row>,
+    pub rows: Vec<PictureResult>,
     /// What was wrong with the pictures that couldn't be read.
     pub unreadable: Vec<String>,
 }
@@ -73,7 +73,7 @@ impl TestViews {
 
 /// What was predicted for one picture, combined unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct PictureResult {
     /// Index into the samples.
     #[serde(skip)]
     pub sample: usize,
@@ -134,7 +134,7 @@ pub(crate) fn evaluate_until(
     };
     // A loader for each view: all give the same pictures in the same order.
     let mut epochs: Vec<Epoch> = views.all().map(epoch).collect();
-    let mut tally = Tally::default();
+    let mut totals = Totals::default();
     let mut unreadable = Vec::new();
     while let Some(batches) = epochs.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
         if stop.load(Ordering::Relaxed) {
@@ -143,17 +143,17 @@ pub(crate) fn evaluate_until(
         let mut batches = batches.into_iter().collect::<c2f_data::Result<Vec<Batch>>>()?;
         unreadable.extend(std::mem::take(&mut batches[0].unreadable).into_iter().map(|(_, message)| message));
         if !batches[0].labels.is_empty() {
-            tally.add(network, batches, on_predictions)?;
+            totals.add(network, batches, on_predictions)?;
         }
-        on_batch(tally.rows.len() + unreadable.len(), samples.len());
+        on_batch(totals.rows.len() + unreadable.len(), samples.len());
     }
-    if tally.rows.is_empty() {
+    if totals.rows.is_empty() {
         return Err(Error::Dataset {
             name: recipe.data.clone().unwrap_or_default(),
             message: "there is no picture to evaluate on".to_owned(),
         });
     }
-    Ok(Some(tally.finish(network.classes.len(), unreadable)))
+    Ok(Some(totals.finish(network.classes.len(), unreadable)))
 }
 
 /// A loader of pictures to look at once, in their order.
@@ -175,8 +175,8 @@ pub(crate) fn loader_of(network: &Network, samples: Arc<[Sample]>, transform: Tr
 }
 
 #[derive(Default)]
-struct Tally {
-    rows: Vec<Row>,
+struct Totals {
+    rows: Vec<PictureResult>,
     loss: f64,
     brier: f64,
     top5: usize,
@@ -184,7 +184,7 @@ struct Tally {
     attention_similarity: Option<f64>,
 }
 
-impl Tally {
+impl Totals {
     /// Adds a batch of each view of the same pictures.
     fn add(
         &mut self,
@@ -209,7 +209,7 @@ impl Tally {
         for (i, (probabilities, &label)) in combined.iter().zip(&labels).enumerate() {
             let predicted = best(probabilities);
             let truth = f64::from(probabilities[label]);
-            self.rows.push(Row {
+            self.rows.push(PictureResult {
                 sample: ids[i],
                 label,
                 predicted,
@@ -237,7 +237,7 @@ impl Tally {
         let rows = self.rows;
         let n = rows.len();
         let share = |count: usize| count as f64 / n as f64;
-        let count = |right: fn(&Row) -> bool| rows.iter().filter(|row| right(row)).count();
+        let count = |right: fn(&PictureResult) -> bool| rows.iter().filter(|row| right(row)).count();
         let has_fine = rows.iter().any(|row| row.correct_fine.is_some());
         Evaluation {
             n,

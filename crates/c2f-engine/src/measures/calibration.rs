@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::Row;
+use crate::PictureResult;
 
 /// Bins of confidence, as Guo et al. have them.
 const BINS: usize = 15;
@@ -33,13 +33,13 @@ pub struct Bin {
 }
 
 impl Calibration {
-    pub(super) fn new(rows: &[Row]) -> Self {
+    pub(super) fn new(rows: &[PictureResult]) -> Self {
         let bins = bins(rows);
         Self { ece: expected_error(&bins), bins }
     }
 }
 
-fn bins(rows: &[Row]) -> Vec<Bin> {
+fn bins(rows: &[PictureResult]) -> Vec<Bin> {
     let mut sums = [(0, 0.0, 0); BINS];
     for row in rows {
         // A bin has its upper end and not its lower one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::Row;
+use crate::PictureResult;
 
 /// The accuracy of a class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,7 +33,7 @@ pub struct Confusion {
 }
 
 /// The classes that have pictures, in the order of `classes`.
-pub(super) fn per_class(rows: &[Row], classes: &[String]) -> Vec<ClassAccuracy> {
+pub(super) fn per_class(rows: &[PictureResult], classes: &[String]) -> Vec<ClassAccuracy> {
     let mut counts = vec![(0, 0); classes.len()];
     for row in rows {
         counts[row.label].0 += 1;
@@ -51,7 +51,7 @@ pub(super) fn per_class(rows: &[Row], classes: &[String]) -> Vec<ClassAccuracy> 
 }
 
 /// The `most` pairs that were confused most often, by count; of equals the first by name.
-pub(super) fn most_confused(rows: &[Row], classes: &[String], most: usize) -> Vec<Confusion> {
+pub(super) fn most_confused(rows: &[PictureResult], classes: &[String], most: usize) -> Vec<Confusion> {
     let mut pictures = vec![0; classes.len()];
     let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     for row in rows {
@@ -82,7 +82,7 @@ mod tests {
         ["wren", "emu", "crow", "rook"].map(str::to_owned).to_vec()
     }
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<PictureResult> {
         // Truth, prediction: two crows for rooks, a wren and an emu for the other, the rest right.
         let pairs = [(2, 3), (2, 3), (2, 2), (2, 2), (0, 1), (0, 0), (1, 0)];
         pairs.map(|(label, predicted)| row(label, predicted, 0.5)).to_vec()

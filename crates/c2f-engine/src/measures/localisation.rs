@@ -72,7 +72,7 @@ impl Target {
 
 /// Sums over pictures.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Places {
     n: usize,
     attention: MapSums,
     region: MapSums,
@@ -117,7 +117,7 @@ impl Mean {
     }
 }
 
-impl Tally {
+impl Places {
     /// Adds a picture: its mean attention map, its region map and its fine look's box.
     pub(super) fn add(&mut self, target: &Target, attention: &Map, region: Option<&Map>, fine: Option<Bounds>) {
         self.n += 1;
@@ -345,7 +345,7 @@ mod tests {
         let outside = Annotation { object: [0.0, 0.0, 50.0, 100.0], ..annotation };
         assert!(Target::new(&outside, &transform).is_none());
 
-        let mut tally = Tally::default();
+        let mut tally = Places::default();
         // 3 of 4 left, the maximum at the lower left.
         tally.add(&target, &map(2, &[1.0, 0.5, 2.0, 0.5]), None, None);
         tally.add(&Target { object: WHOLE, parts: Vec::new() }, &map(2, &[0.0, 0.0, 0.0, 1.0]), None, None);
@@ -358,6 +358,6 @@ mod tests {
         assert_near(found.attention.parts_mass.unwrap(), 0.125);
         assert_near(found.attention.parts_pointing.unwrap(), 0.0);
         assert_near(found.attention.parts_area.unwrap(), 0.125);
-        assert_eq!(Tally::default().finish(), None);
+        assert_eq!(Places::default().finish(), None);
     }
 }

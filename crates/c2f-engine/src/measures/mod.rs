@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::evaluate::evaluate_with;
 use crate::explain::Maps;
-use crate::{Evaluation, Network, Prediction, Result, Row, TestViews};
+use crate::{Evaluation, Network, PictureResult, Prediction, Result, TestViews};
 
 /// The most confused pairs that are listed.
 const CONFUSED: usize = 20;
@@ -36,7 +36,7 @@ pub struct Measures {
     /// The pairs of classes that were confused most often, at most 20.
     pub confused: Vec<Confusion>,
     /// The pictures that could be read, in the order of the samples.
-    pub pictures: Vec<NamedRow>,
+    pub pictures: Vec<NamedResult>,
     /// Whether the network looks at the object. None for a method without attention, and where no picture has a box.
     pub localisation: Option<Localisation>,
     /// Mean over the pictures of the mean cosine between their attention maps; none for a method without attention.
@@ -45,12 +45,12 @@ pub struct Measures {
 
 /// What was predicted for one picture.
 #[derive(Clone, Debug, Serialize)]
-pub struct NamedRow {
+pub struct NamedResult {
     /// The sample's name.
     pub file: String,
     /// The prediction.
     #[serde(flatten)]
-    pub row: Row,
+    pub row: PictureResult,
 }
 
 /// Evaluates as [`crate::evaluate`] does, and measures the rest on the way. Of several views, maps and boxes are those of
@@ -65,7 +65,7 @@ pub fn measure(
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<(Evaluation, Measures)> {
     let transform = network.eval_transform_at(Place::Center, false);
-    let mut places = localisation::Tally::default();
+    let mut places = localisation::Places::default();
     let mut locate = |ids: &[usize], prediction: &Prediction| -> Result<()> {
         let maps = Maps::read(prediction)?;
         let Some(attention) = &maps.attention else { return Ok(()) };
@@ -87,7 +87,7 @@ pub fn measure(
         calibration: Calibration::new(rows),
         per_class: confusion::per_class(rows, &network.classes),
         confused: confusion::most_confused(rows, &network.classes, CONFUSED),
-        pictures: rows.iter().map(|&row| NamedRow { file: samples[row.sample].file.to_string(), row }).collect(),
+        pictures: rows.iter().map(|&row| NamedResult { file: samples[row.sample].file.to_string(), row }).collect(),
         localisation: places.finish(),
         attention_similarity: evaluation.attention_similarity,
     };
@@ -99,8 +99,8 @@ mod tests {
     use super::*;
 
     /// A picture for which a class was predicted with a probability.
-    pub(super) fn row(label: usize, predicted: usize, probability: f64) -> Row {
-        Row {
+    pub(super) fn row(label: usize, predicted: usize, probability: f64) -> PictureResult {
+        PictureResult {
             sample: 0,
             label,
             predicted,

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{device, print, print_json};
-use crate::progress;
+use crate::bars;
 
 /// As many as Caltech-UCSD Birds has.
 const CLASSES: usize = 200;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<()> {
     let inputs = random_inputs(&network, &device)?;
     let mut stepper = Stepper::new(&network)?;
     let steps = args.steps as usize;
-    let bar = progress::bar("bench", WARM_UP + steps);
+    let bar = bars::bar("bench", WARM_UP + steps);
     let mut milliseconds = Vec::new();
     for step in 0..WARM_UP + steps {
         let start = Instant::now();

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::data_spec::data_spec;
 use super::{print, print_json};
-use crate::progress::FileBars;
+use crate::bars::FileBars;
 use crate::terminal::word;
 
 #[derive(clap::Subcommand)]

@@ -6,7 +6,7 @@ use c2f_engine::Error;
 use c2f_hub::{Hub, Name};
 
 use super::usage;
-use crate::progress::FileBars;
+use crate::bars::FileBars;
 
 /// What a data set of the Hugging Face hub begins with.
 const HUB: &str = "hub:";

@@ -9,7 +9,7 @@ use c2f_engine::{Embedder, Embeddings, Features, ahead};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::weights_file::weights_file;
 use super::{device, print, usage};
-use crate::progress;
+use crate::bars;
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("network").required(true).args(["checkpoint", "backbone"]))]
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
     let names: Vec<_> = inputs.iter().map(Input::name).collect();
     embeddings.check(names.iter().map(AsRef::as_ref))?;
     let mut unreadable = Unreadable::default();
-    let bar = progress::bar("embed", inputs.len());
+    let bar = bars::bar("embed", inputs.len());
     let batch = batch_size(embedder.transforms().len());
     ahead(
         &inputs,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::data_spec::data_spec;
 use super::views::ViewOptions;
 use super::{device, measures, percent, print, print_json};
-use crate::progress;
+use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     let views = args.views.views();
-    let bar = progress::bar(&split, samples.len());
+    let bar = bars::bar(&split, samples.len());
     let mut show = |done: usize, _: usize| bar.set_position(done as u64);
     let (evaluation, full) = if args.full {
         let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;

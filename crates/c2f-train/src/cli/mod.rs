@@ -22,7 +22,7 @@ use c2f_engine::Error;
 use candle_core::Device;
 use clap::{Parser, Subcommand};
 
-use crate::{progress, terminal};
+use crate::{bars, terminal};
 
 /// Train, evaluate and use fine-grained image classifiers that look twice.
 ///
@@ -61,7 +61,7 @@ enum Command {
 pub fn run() -> Result<u8> {
     let cli = Cli::try_parse().unwrap_or_else(|error| exit_for(&error));
     c2f_data::hide_caught_panics();
-    progress::log_to_stderr();
+    bars::log_to_stderr();
     prepare_processor()?;
     let done = match cli.command {
         None => return train::run(&train::Args::default()),

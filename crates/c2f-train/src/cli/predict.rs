@@ -9,7 +9,7 @@ use c2f_engine::{Guess, Network, Picture, ahead};
 use super::answers::{Answer, Answers, Format, Outcome, Prediction};
 use super::device;
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
-use crate::progress;
+use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
     let limits = network.recipe.loader.limits();
     let transforms = network.test_transforms(args.inputs.views());
     let mut unreadable = Unreadable::default();
-    let bar = progress::bar("predict", inputs.len());
+    let bar = bars::bar("predict", inputs.len());
     let mut answer = |batch: &[Input], views: Vec<c2f_data::Result<_>>| -> Result<bool> {
         let (mut pictures, mut errors) = (Vec::new(), Vec::new());
         for (input, views) in batch.iter().zip(views) {

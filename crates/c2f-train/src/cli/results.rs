@@ -11,7 +11,7 @@ use c2f_engine::{EpochRecord, Explanation, Network, Picture, Recipe, Summary, Tr
 use c2f_report::Report;
 
 use super::{one_line, percent, print};
-use crate::progress;
+use crate::bars;
 
 /// Pictures on the page, and in the folder of overlays.
 const SAMPLES: usize = 8;
@@ -99,7 +99,7 @@ impl Shown {
         if !with_mistakes {
             return Ok(Self { samples, mistakes: Vec::new() });
         }
-        let bar = progress::bar("report", pictures.len());
+        let bar = bars::bar("report", pictures.len());
         let evaluation = c2f_engine::evaluate(network, pictures, TestViews::default(), &mut |done, _| {
             bar.set_position(done as u64);
         })?;

@@ -10,7 +10,7 @@ use super::data_spec::on_disk;
 use super::signals::Signals;
 use super::weights_file::weights_file;
 use super::{device, one_line, results, usage};
-use crate::progress::TrainProgress;
+use crate::bars::TrainBars;
 
 /// The default is the command without arguments.
 #[derive(clap::Args, Default)]
@@ -48,8 +48,8 @@ pub fn run(args: &Args) -> Result<u8> {
     let signals = Signals::listen()?;
     let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
     let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
-    let mut progress = TrainProgress::default();
-    let summary = c2f_engine::train(&recipe, &options, &mut |event| progress.show(event))?;
+    let mut bars = TrainBars::default();
+    let summary = c2f_engine::train(&recipe, &options, &mut |event| bars.show(event))?;
     match (results::finish(&recipe, &options, &summary), signals.exit_status()) {
         (finished, 0) => finished.map(|()| 0),
         (Ok(()), status) => Ok(status),

@@ -7,14 +7,14 @@ use c2f_data::Verification;
 use c2f_engine::Error;
 use tracing::warn;
 
+use crate::bars;
 use crate::cli::data_spec::data_spec;
 use crate::cli::{print, print_json};
-use crate::progress;
 use crate::terminal::word;
 
 pub fn run(spec: &str, json: bool) -> Result<()> {
     let dataset = c2f_data::open_with_missing(&data_spec(spec)?).map_err(Error::from)?;
-    let bar = progress::bar("verify", dataset.splits.values().map(Vec::len).sum());
+    let bar = bars::bar("verify", dataset.splits.values().map(Vec::len).sum());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let verification = c2f_data::verify(&dataset, threads, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();

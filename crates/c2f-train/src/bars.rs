@@ -159,7 +159,7 @@ impl TermLike for Screen {
 
 /// Shows a training run: a bar for each epoch and its validation, a line for each result.
 #[derive(Default)]
-pub struct TrainProgress {
+pub struct TrainBars {
     bar: Option<ProgressBar>,
     /// Batches of the whole run, and those done by this process since `started`.
     batches: usize,
@@ -169,7 +169,7 @@ pub struct TrainProgress {
     may_choose: bool,
 }
 
-impl TrainProgress {
+impl TrainBars {
     /// Shows one event.
     pub fn show(&mut self, event: Event<'_>) {
         match event {
