@@ -18,29 +18,59 @@ use crate::{Evaluation, Network, PictureResult, Prediction, Result, TestViews};
 /// The most confused pairs that are listed.
 const CONFUSED: usize = 20;
 
-/// What is measured beyond accuracy. What a method or a data set doesn't have is null in JSON.
-#[derive(Clone, Debug, Serialize)]
-pub struct Measures {
+/// What a measure is made of.
+struct Seen<'a> {
+    network: &'a Network,
+    samples: &'a [Sample],
+    evaluation: &'a Evaluation,
+    /// What was added up picture by picture.
+    localisation: Option<Localisation>,
+}
+
+impl Seen<'_> {
+    fn rows(&self) -> &[PictureResult] {
+        &self.evaluation.rows
+    }
+}
+
+/// Each measure with what it says, its name, its type, and how it is made: a field of [`Measures`] and a key of its JSON.
+macro_rules! measures {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty, |$seen:ident| $value:expr;)+) => {
+        /// What is measured beyond accuracy. What a method or a data set doesn't have is null in JSON.
+        #[derive(Clone, Debug, Serialize)]
+        pub struct Measures {
+            $($(#[$doc])+ pub $name: $type,)+
+        }
+
+        impl Measures {
+            fn of(seen: &Seen<'_>) -> Self {
+                Self { $($name: (|$seen: &Seen<'_>| $value)(seen),)+ }
+            }
+        }
+    };
+}
+
+measures! {
     /// Trained values of the network.
-    pub parameters: usize,
+    parameters: usize, |seen| seen.network.parameter_count();
     /// See [`Evaluation::area`].
-    pub area: Option<f64>,
+    area: Option<f64>, |seen| seen.evaluation.area;
     /// See [`Evaluation::loss`].
-    pub loss: f64,
+    loss: f64, |seen| seen.evaluation.loss;
     /// See [`Evaluation::brier`].
-    pub brier: f64,
+    brier: f64, |seen| seen.evaluation.brier;
     /// Whether the combined prediction's probabilities can be believed.
-    pub calibration: Calibration,
+    calibration: Calibration, |seen| Calibration::new(seen.rows());
     /// The classes that have pictures, in the order of the network's classes.
-    pub per_class: Vec<ClassAccuracy>,
+    per_class: Vec<ClassAccuracy>, |seen| confusion::per_class(seen.rows(), &seen.network.classes);
     /// The pairs of classes that were confused most often, at most 20.
-    pub confused: Vec<Confusion>,
+    confused: Vec<Confusion>, |seen| confusion::most_confused(seen.rows(), &seen.network.classes, CONFUSED);
     /// The pictures that could be read, in the order of the samples.
-    pub pictures: Vec<NamedResult>,
+    pictures: Vec<NamedResult>, |seen| NamedResult::all(seen.rows(), seen.samples);
     /// Whether the network looks at the object. None for a method without attention, and where no picture has a box.
-    pub localisation: Option<Localisation>,
+    localisation: Option<Localisation>, |seen| seen.localisation.clone();
     /// Mean over the pictures of the mean cosine between their attention maps; none for a method without attention.
-    pub attention_similarity: Option<f64>,
+    attention_similarity: Option<f64>, |seen| seen.evaluation.attention_similarity;
 }
 
 /// What was predicted for one picture.
@@ -51,6 +81,12 @@ pub struct NamedResult {
     /// The prediction.
     #[serde(flatten)]
     pub row: PictureResult,
+}
+
+impl NamedResult {
+    fn all(rows: &[PictureResult], samples: &[Sample]) -> Vec<Self> {
+        rows.iter().map(|&row| Self { file: samples[row.sample].file.to_string(), row }).collect()
+    }
 }
 
 /// Evaluates as [`crate::evaluate`] does, and measures the rest on the way. Of several views, maps and boxes are those of
@@ -78,19 +114,7 @@ pub fn measure(
         Ok(())
     };
     let evaluation = evaluate_with(network, samples, views, &mut locate, on_batch)?;
-    let rows = &evaluation.rows;
-    let measures = Measures {
-        parameters: network.parameter_count(),
-        area: evaluation.area,
-        loss: evaluation.loss,
-        brier: evaluation.brier,
-        calibration: Calibration::new(rows),
-        per_class: confusion::per_class(rows, &network.classes),
-        confused: confusion::most_confused(rows, &network.classes, CONFUSED),
-        pictures: rows.iter().map(|&row| NamedResult { file: samples[row.sample].file.to_string(), row }).collect(),
-        localisation: places.finish(),
-        attention_similarity: evaluation.attention_similarity,
-    };
+    let measures = Measures::of(&Seen { network, samples, evaluation: &evaluation, localisation: places.finish() });
     Ok((evaluation, measures))
 }
 
