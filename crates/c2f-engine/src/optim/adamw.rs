@@ -3,8 +3,8 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Optimizer, ParamsAdamW};
-use rayon::prelude::*;
 
+use super::each::each;
 use super::{Gradients, Member, State, by_name, unnamed};
 use crate::Result;
 
@@ -31,7 +31,8 @@ impl AdamW {
     /// # Errors
     /// If a gradient has another shape than its variable.
     pub fn step_named(&mut self, gradients: &Gradients) -> Result<()> {
-        let moved: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients)).collect();
+        let Some(first) = self.members.first() else { return Ok(()) };
+        let moved = each(&self.members, first.var.device(), |member| self.move_one(member, gradients));
         for state in moved {
             self.state.extend(state?);
         }

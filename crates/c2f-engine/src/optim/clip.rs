@@ -1,9 +1,9 @@
 //! Clipping by the global norm.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Gradients;
+use super::each::each;
 use crate::Result;
 
 /// The L2 norm of all gradients together, summed in the order of their names. NaN or infinite where a gradient is.
@@ -14,7 +14,9 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
     let square = |gradient: &&Tensor| {
         Ok(f64::from(gradient.sqr()?.sum_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?))
     };
-    let squares = gradients.values().collect::<Vec<_>>().par_iter().map(square).collect::<Result<Vec<f64>>>()?;
+    let gradients: Vec<&Tensor> = gradients.values().collect();
+    let Some(first) = gradients.first() else { return Ok(0.0) };
+    let squares = each(&gradients, first.device(), square).into_iter().collect::<Result<Vec<f64>>>()?;
     Ok(squares.iter().sum::<f64>().sqrt())
 }
 
@@ -26,8 +28,10 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
 pub fn clip_global_norm(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
     let factor = largest / (norm + 1e-6);
     if factor < 1.0 {
-        let scaled = |(name, gradient): (&String, &Tensor)| Ok((name.clone(), gradient.affine(factor, 0.0)?));
-        *gradients = gradients.par_iter().map(scaled).collect::<Result<_>>()?;
+        let named: Vec<(&String, &Tensor)> = gradients.iter().collect();
+        let Some((_, first)) = named.first() else { return Ok(()) };
+        let scaled = |(name, gradient): &(&String, &Tensor)| Ok(((*name).clone(), gradient.affine(factor, 0.0)?));
+        *gradients = each(&named, first.device(), scaled).into_iter().collect::<Result<_>>()?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod adamw;
 mod clip;
+mod each;
 mod groups;
 mod sgd;
 

@@ -3,8 +3,8 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use candle_nn::Optimizer;
-use rayon::prelude::*;
 
+use super::each::each;
 use super::{Gradients, Member, State, by_name, unnamed};
 use crate::Result;
 
@@ -50,7 +50,8 @@ impl Sgd {
     /// # Errors
     /// If a gradient has another shape than its variable.
     pub fn step_named(&mut self, gradients: &Gradients) -> Result<()> {
-        let buffers: Vec<_> = self.members.par_iter().map(|member| self.move_one(member, gradients)).collect();
+        let Some(first) = self.members.first() else { return Ok(()) };
+        let buffers = each(&self.members, first.var.device(), |member| self.move_one(member, gradients));
         for buffer in buffers {
             self.state.extend(buffer?);
         }

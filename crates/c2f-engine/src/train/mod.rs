@@ -46,7 +46,8 @@ pub struct TrainOptions {
     pub output: RunFolder,
     /// Go on from the folder's last checkpoint; from the beginning, if it has none yet.
     pub resume: bool,
-    /// Where to compute.
+    /// Where to compute. A card is to have one stream for all threads: `Device::new_cuda_with_stream`, not `Device::new_cuda`, which
+    /// takes one for each and orders nothing between them.
     pub device: Device,
     /// Set it from a signal handler: the run saves and stops after the batch that it is at.
     pub stop: Arc<AtomicBool>,

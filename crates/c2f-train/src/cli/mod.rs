@@ -156,7 +156,8 @@ fn device(name: &str) -> Result<Device> {
     if !candle_core::utils::cuda_is_available() {
         return Err(usage(format!("--device {name}: this program was built without CUDA (--features cuda)")));
     }
-    Device::new_cuda(number).with_context(|| format!("--device {name}"))
+    // One stream for all threads: candle gives each its own otherwise, and orders nothing between them.
+    Device::new_cuda_with_stream(number).with_context(|| format!("--device {name}"))
 }
 
 /// A share as per cent, for reading.
