@@ -77,6 +77,19 @@ pub enum Error {
         /// What was wrong with the first ones.
         first: Vec<String>,
     },
+    /// A tensor is none that a data set can be made of, or can't be made as asked for.
+    #[cfg(feature = "candle-datasets")]
+    #[error("{tensor}: {message}")]
+    Tensor {
+        /// The data set and which of its tensors: `cifar: train_images`.
+        tensor: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// candle failed.
+    #[cfg(feature = "candle-datasets")]
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
 }
 
 /// The most characters of a message: it may quote what stands in a file, which may be anything.
@@ -108,6 +121,17 @@ impl Error {
 
     pub(crate) fn line(path: &std::path::Path, line: u64, message: impl Into<String>) -> Self {
         Self::Line { path: path.to_owned(), line, message: message.into() }
+    }
+}
+
+#[cfg(feature = "candle-datasets")]
+impl From<Error> for candle_core::Error {
+    /// So that `?` works in a function that returns candle's errors.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            error => Self::wrap(error),
+        }
     }
 }
 

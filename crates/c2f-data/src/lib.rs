@@ -2,6 +2,8 @@
 
 mod annotation;
 mod cache;
+#[cfg(feature = "candle-datasets")]
+pub mod candle;
 mod dataset;
 mod decode;
 mod digest;

@@ -1,0 +1,5 @@
+//! candle's data sets become ours, and ours candle's.
+
+mod batcher;
+mod cifar;
+mod conversion;
