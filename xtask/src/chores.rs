@@ -20,6 +20,11 @@ const KERNEL_TESTS: [&str; 9] =
 /// Programs that use the library as somebody else's would. Each fails if it doesn't do what it says; the tests have built them.
 const EXAMPLES: [&str; 4] = ["fine_tune", "attention_head", "pictures_in_memory", "nearest_neighbours"];
 
+/// What nothing else compiles. It is only checked: its tests and its example would build candle and the operations a second time, with
+/// features that its crates turn on, which takes ten minutes.
+const CANDLE_DATASETS: &str = "clippy -p c2f-data -p c2f-engine --features c2f-engine/candle-datasets \
+    --lib --test candle --example cifar --quiet -- -D warnings";
+
 /// Runs the checks one after the other and stops at the first that fails.
 pub fn ci(root: &Path) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -30,6 +35,7 @@ pub fn ci(root: &Path) -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     crate::tidy::check(root)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    cargo(&CANDLE_DATASETS.split(' ').collect::<Vec<_>>())?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
     cargo(&["test", "--workspace"])?;
     for example in EXAMPLES {
