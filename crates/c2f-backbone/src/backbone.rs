@@ -36,7 +36,7 @@ pub enum PaddingStyle {
 }
 
 /// A place in a network where feature maps can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Endpoint {
     /// What timm or torchvision call the module that ends there.
     pub name: &'static str,
@@ -44,11 +44,28 @@ pub struct Endpoint {
     pub channels: usize,
     /// Pixels per cell of the feature maps, the same in both directions.
     pub stride: usize,
+    /// Where the receptive field of the first cell has its middle, in pixels from the picture's edge, the same in both
+    /// directions: that of cell i lies at `origin + stride * i`. It isn't half a cell in networks that pad each layer: 0.5 where
+    /// they pad symmetrically. Where they pad as TensorFlow does, it is given for pictures whose side is a multiple of the
+    /// last stride. (Araujo et al. 2019, "Computing receptive fields of convolutional neural networks".)
+    pub origin: f64,
 }
 
 impl Endpoint {
-    pub(crate) const fn new(name: &'static str, channels: usize, stride: usize) -> Self {
-        Self { name, channels, stride }
+    /// Of layers that pad (k - 1) / 2 on each side: the first cell looks at the first pixel.
+    pub(crate) const fn symmetric(name: &'static str, channels: usize, stride: usize) -> Self {
+        Self { name, channels, stride, origin: 0.5 }
+    }
+
+    /// Of layers that shrink the maps by windows that don't overlap: a cell looks at the middle of its square.
+    pub(crate) const fn patches(name: &'static str, channels: usize, stride: usize) -> Self {
+        Self { name, channels, stride, origin: stride as f64 / 2.0 }
+    }
+
+    /// Of layers that pad as TensorFlow does, where maps of an even size are halved: the odd zero is below and to the right, so
+    /// that each halving moves the cells by half of one.
+    pub(crate) const fn same(name: &'static str, channels: usize, stride: usize) -> Self {
+        Self { name, channels, stride, origin: stride as f64 - 0.5 }
     }
 }
 

@@ -40,8 +40,8 @@ pub fn params(seed: u64) -> Params {
 pub static INFO: BackboneInfo = BackboneInfo {
     name: "test",
     endpoints: &[
-        Endpoint { name: "stride8", channels: 5, stride: 8 },
-        Endpoint { name: "stride16", channels: 5, stride: 16 },
+        Endpoint { name: "stride8", channels: 5, stride: 8, origin: 4.0 },
+        Endpoint { name: "stride16", channels: 5, stride: 16, origin: 8.0 },
     ],
     input_size: 32,
     mean: [0.0; 3],

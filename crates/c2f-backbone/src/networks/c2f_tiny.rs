@@ -17,9 +17,9 @@ const WIDTHS: [usize; 4] = [16, 32, 64, 128];
 pub(crate) static C2F_TINY: BackboneInfo = BackboneInfo {
     name: "c2f_tiny",
     endpoints: &[
-        Endpoint::new("layer1", WIDTHS[1], 2),
-        Endpoint::new("layer2", WIDTHS[2], 4),
-        Endpoint::new("layer3", WIDTHS[3], 8),
+        Endpoint::symmetric("layer1", WIDTHS[1], 2),
+        Endpoint::symmetric("layer2", WIDTHS[2], 4),
+        Endpoint::symmetric("layer3", WIDTHS[3], 8),
     ],
     input_size: 64,
     mean: [0.5; 3],

@@ -11,10 +11,10 @@ use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 pub(crate) static CONVNEXT_TINY: BackboneInfo = BackboneInfo {
     name: "convnext_tiny",
     endpoints: &[
-        Endpoint::new("stages.0", WIDTHS[0], 4),
-        Endpoint::new("stages.1", WIDTHS[1], 8),
-        Endpoint::new("stages.2", WIDTHS[2], 16),
-        Endpoint::new("stages.3", WIDTHS[3], 32),
+        Endpoint::patches("stages.0", WIDTHS[0], 4),
+        Endpoint::patches("stages.1", WIDTHS[1], 8),
+        Endpoint::patches("stages.2", WIDTHS[2], 16),
+        Endpoint::patches("stages.3", WIDTHS[3], 32),
     ],
     input_size: 224,
     mean: BackboneInfo::IMAGENET_MEAN,

@@ -38,12 +38,12 @@ const HEAD: usize = 1280;
 
 const fn endpoints(channels: [usize; 5]) -> [Endpoint; 6] {
     [
-        Endpoint::new("blocks.0", channels[0], 2),
-        Endpoint::new("blocks.1", channels[1], 4),
-        Endpoint::new("blocks.2", channels[2], 8),
-        Endpoint::new("blocks.4", channels[3], 16),
-        Endpoint::new("blocks.6", channels[4], 32),
-        Endpoint::new("conv_head", HEAD, 32),
+        Endpoint::same("blocks.0", channels[0], 2),
+        Endpoint::same("blocks.1", channels[1], 4),
+        Endpoint::same("blocks.2", channels[2], 8),
+        Endpoint::same("blocks.4", channels[3], 16),
+        Endpoint::same("blocks.6", channels[4], 32),
+        Endpoint::same("conv_head", HEAD, 32),
     ]
 }
 

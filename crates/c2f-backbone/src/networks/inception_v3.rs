@@ -16,11 +16,11 @@ use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
 pub(crate) static INCEPTION_V3: BackboneInfo = BackboneInfo {
     name: "inception_v3",
     endpoints: &[
-        Endpoint::new("Conv2d_2b_3x3", 64, 2),
-        Endpoint::new("Conv2d_4a_3x3", 192, 4),
-        Endpoint::new("Mixed_5d", 288, 8),
-        Endpoint::new("Mixed_6e", 768, 16),
-        Endpoint::new("Mixed_7c", 2048, 32),
+        Endpoint { name: "Conv2d_2b_3x3", channels: 64, stride: 2, origin: 3.5 },
+        Endpoint { name: "Conv2d_4a_3x3", channels: 192, stride: 4, origin: 9.5 },
+        Endpoint { name: "Mixed_5d", channels: 288, stride: 8, origin: 13.5 },
+        Endpoint { name: "Mixed_6e", channels: 768, stride: 16, origin: 21.5 },
+        Endpoint { name: "Mixed_7c", channels: 2048, stride: 32, origin: 37.5 },
     ],
     input_size: 299,
     mean: [0.5; 3],

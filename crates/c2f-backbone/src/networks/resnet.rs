@@ -20,10 +20,10 @@ static BOTTLENECK: [Endpoint; 4] = endpoints(BlockKind::Bottleneck);
 const fn endpoints(kind: BlockKind) -> [Endpoint; 4] {
     let width = 64 * kind.expansion();
     [
-        Endpoint::new("layer1", width, 4),
-        Endpoint::new("layer2", 2 * width, 8),
-        Endpoint::new("layer3", 4 * width, 16),
-        Endpoint::new("layer4", 8 * width, 32),
+        Endpoint::symmetric("layer1", width, 4),
+        Endpoint::symmetric("layer2", 2 * width, 8),
+        Endpoint::symmetric("layer3", 4 * width, 16),
+        Endpoint::symmetric("layer4", 8 * width, 32),
     ]
 }
 

@@ -13,23 +13,23 @@ use crate::{Backbone, BackboneInfo, Endpoint, Result};
 pub(crate) static VGG16_BN: BackboneInfo = BackboneInfo::torchvision(
     "vgg16_bn",
     &[
-        Endpoint::new("relu1_2", 64, 1),
-        Endpoint::new("relu2_2", 128, 2),
-        Endpoint::new("relu3_3", 256, 4),
-        Endpoint::new("relu4_3", 512, 8),
-        Endpoint::new("relu5_3", 512, 16),
-        Endpoint::new("pool5", 512, 32),
+        Endpoint::patches("relu1_2", 64, 1),
+        Endpoint::patches("relu2_2", 128, 2),
+        Endpoint::patches("relu3_3", 256, 4),
+        Endpoint::patches("relu4_3", 512, 8),
+        Endpoint::patches("relu5_3", 512, 16),
+        Endpoint::patches("pool5", 512, 32),
     ],
 );
 pub(crate) static VGG19_BN: BackboneInfo = BackboneInfo::torchvision(
     "vgg19_bn",
     &[
-        Endpoint::new("relu1_2", 64, 1),
-        Endpoint::new("relu2_2", 128, 2),
-        Endpoint::new("relu3_4", 256, 4),
-        Endpoint::new("relu4_4", 512, 8),
-        Endpoint::new("relu5_4", 512, 16),
-        Endpoint::new("pool5", 512, 32),
+        Endpoint::patches("relu1_2", 64, 1),
+        Endpoint::patches("relu2_2", 128, 2),
+        Endpoint::patches("relu3_4", 256, 4),
+        Endpoint::patches("relu4_4", 512, 8),
+        Endpoint::patches("relu5_4", 512, 16),
+        Endpoint::patches("pool5", 512, 32),
     ],
 );
 

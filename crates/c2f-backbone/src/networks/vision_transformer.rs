@@ -12,9 +12,9 @@ pub(crate) static VIT_SMALL_PATCH16_224: BackboneInfo = BackboneInfo {
     name: "vit_small_patch16_224",
     // Each but the last is a third of the way; the last has the final normalisation as well.
     endpoints: &[
-        Endpoint::new("blocks.3", WIDTH, PATCH),
-        Endpoint::new("blocks.7", WIDTH, PATCH),
-        Endpoint::new("norm", WIDTH, PATCH),
+        Endpoint::patches("blocks.3", WIDTH, PATCH),
+        Endpoint::patches("blocks.7", WIDTH, PATCH),
+        Endpoint::patches("norm", WIDTH, PATCH),
     ],
     input_size: GRID * PATCH,
     mean: [0.5; 3],
