@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use c2f_backbone::Extent;
+use c2f_backbone::FeatureConfig;
 use c2f_data::candle::candle_datasets::{Batcher, vision};
 use c2f_data::{Dataset, Loader, LoaderConfig, TrainTransform, Transform};
 use c2f_engine::optim::{Sgd, SgdConfig};
@@ -73,7 +73,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let variables = VarMap::new();
     let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
     let params = Params::from_var_builder(builder.pp("backbone"), 0);
-    let backbone = c2f_backbone::build("c2f_tiny", &params, &Extent::default())?;
+    let backbone = c2f_backbone::build("c2f_tiny", &params, &FeatureConfig::default())?;
     let head = candle_nn::linear(backbone.endpoint().channels, cifar.classes.len(), builder.pp("head"))?;
     let config = SgdConfig { lr: 0.05, weight_decay: 1e-4, ..SgdConfig::default() };
     let mut optimizer = Sgd::new(variables.all_vars(), config)?;
