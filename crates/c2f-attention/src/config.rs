@@ -57,6 +57,9 @@ pub struct InverseConfig {
     /// Cuts the differentiable path, for ablations: the attended feature maps enter the inverse mapping as constants.
     /// The mapping itself still learns; the fine loss no longer reaches attention or backbone through R.
     pub detach_attended: bool,
+    /// Whether what a cell says is laid where the cell looks ([`Endpoint::origin`](c2f_backbone::Endpoint::origin)). If not, it lies in
+    /// the middle of the cell's square, up to half a stride beside it.
+    pub registered: bool,
 }
 
 /// How the region map R makes the fine look's input x~.

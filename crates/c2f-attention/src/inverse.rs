@@ -1,7 +1,8 @@
 //! The inverse mapping: from attended feature maps back to the picture.
 
+use c2f_backbone::Endpoint;
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, Params, Pass};
-use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
+use c2f_ops::{Activation, Format, GridPadding, Maps, Padding, affine_grid, grid_sample, resize_bilinear};
 use candle_core::{Tensor, Var};
 
 use crate::{Error, InverseConfig, Result};
@@ -20,16 +21,19 @@ pub struct InverseMapping {
     logit: Conv2d,
     attention_gain: Var,
     detach_attended: bool,
+    /// How far, in pixels down and to the right, what the cells say lies from where stretching puts it.
+    shift: f64,
     format: Format,
 }
 
 impl InverseMapping {
     /// Makes `project.weight` (d, C, 1, 1), `decoder.N.{conv,bn}.*`, `logit.{weight,bias}` and `attention_gain` (1), for
-    /// `maps` M attention maps and feature maps of `channels` C with `stride` pixels per cell: log2(stride / 4) stages.
+    /// `maps` M attention maps and the feature maps of `endpoint`, of C channels: log2(stride / 4) stages.
     ///
     /// # Errors
     /// If a parameter of that name exists with another shape.
-    pub fn new(params: &Params, channels: usize, maps: usize, stride: usize, config: &InverseConfig) -> Result<Self> {
+    pub fn new(params: &Params, maps: usize, endpoint: &Endpoint, config: &InverseConfig) -> Result<Self> {
+        let Endpoint { channels, stride, origin, .. } = *endpoint;
         let project = Conv2d::new(&params.at("project"), channels, config.channels, (1, 1), Conv2dOptions::default())?;
         let mut width = maps * config.channels;
         let mut decoder = Vec::new();
@@ -54,7 +58,8 @@ impl InverseMapping {
         let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
         let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
         let format = params.format();
-        Ok(Self { project, decoder, logit, attention_gain, detach_attended: config.detach_attended, format })
+        let shift = if config.registered { origin - stride as f64 / 2.0 } else { 0.0 };
+        Ok(Self { project, decoder, logit, attention_gain, detach_attended: config.detach_attended, shift, format })
     }
 
     /// `features` (B, C, h, w) and `attention` (B, M, h, w) to the region map R (B, 1, H, W) in 0..1, for a picture of
@@ -78,7 +83,7 @@ impl InverseMapping {
         let (_, _, h, w) = logit.dims4()?;
         let shortcut = resize_bilinear(&above_mean(&attention)?, (h, w), false, Format::ChannelsFirst)?;
         let logit = (logit + shortcut.broadcast_mul(&pass.weight(&self.attention_gain))?)?;
-        sigmoid(&resize_bilinear(&logit, size, false, Format::ChannelsFirst)?)
+        sigmoid(&shifted(&resize_bilinear(&logit, size, false, Format::ChannelsFirst)?, self.shift)?)
     }
 
     /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
@@ -98,6 +103,19 @@ impl InverseMapping {
             Format::ChannelsLast => stacked.reshape((b, h, w, m * d))?,
         })
     }
+}
+
+/// Maps (B, C, H, W) moved by so many pixels down and to the right, their edges being repeated behind them.
+fn shifted(maps: &Tensor, pixels: f64) -> Result<Tensor> {
+    if pixels == 0.0 {
+        return Ok(maps.clone());
+    }
+    let (batch, _, height, width) = maps.dims4()?;
+    // In affine_grid's -1..1; what is seen at a place was that many pixels before it.
+    let [x, y] = [width, height].map(|size| -2.0 * pixels / size as f64);
+    let theta = Tensor::new(&[[[1.0, 0.0, x], [0.0, 1.0, y]]], maps.device())?.to_dtype(maps.dtype())?;
+    let grid = affine_grid(&theta.broadcast_as((batch, 2, 3))?.contiguous()?, (height, width), false)?;
+    Ok(grid_sample(maps, &grid, GridPadding::Border, false, Format::ChannelsFirst)?)
 }
 
 /// How the mean over the maps of attention (B, M, h, w) at each place compares with its mean over the picture, less 1:

@@ -65,7 +65,7 @@ impl Model {
     /// If a setting is out of range, or a parameter of that name exists with another shape.
     pub fn new(backbone: Box<dyn Backbone>, params: &Params, config: &ModelConfig) -> Result<Self> {
         check(config)?;
-        let Endpoint { channels, stride, .. } = *backbone.endpoint();
+        let Endpoint { channels, .. } = *backbone.endpoint();
         let (parts, width, maps) = match &config.head {
             HeadConfig::Pooled => (None, channels, 0),
             HeadConfig::Parts(parts) => {
@@ -77,7 +77,7 @@ impl Model {
         let inverse = config.inverse.as_ref().map(|inverse| {
             // Only the coarse look runs the inverse mapping: one set of statistics.
             let params = params.at("inverse").with_statistics(1);
-            InverseMapping::new(&params, channels, maps, stride, inverse)
+            InverseMapping::new(&params, maps, backbone.endpoint(), inverse)
         });
         Ok(Self { parts, classifier, inverse: inverse.transpose()?, backbone, config: config.clone() })
     }

@@ -321,6 +321,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         attention_gain: recipe.inverse.attention_gain,
         gradient_scale: recipe.inverse.gradient_scale,
         detach_attended: recipe.inverse.detach_attended,
+        registered: recipe.inverse.registered,
     });
     ModelConfig { classes, head, inverse }
 }

@@ -41,7 +41,7 @@ const COMPARISON: [Row; 7] = [
 ];
 
 /// The full method with one thing changed.
-const ABLATIONS: [Row; 14] = [
+const ABLATIONS: [Row; 15] = [
     row("mask", FULL, Change::Set(&["inverse.mode=mask"])),
     row("zoom", FULL, Change::Set(&["inverse.mode=zoom"])),
     row("mask-zoom", FULL, Change::Set(&["inverse.mode=mask-zoom"])),
@@ -54,6 +54,7 @@ const ABLATIONS: [Row; 14] = [
     row("area-60", FULL, Change::Set(&["inverse.area_target=0.6"])),
     row("no-area", FULL, Change::Set(&["inverse.area_weight=0"])),
     row("joint", FULL, Change::Set(&["inverse.coarse_epochs=0"])),
+    row("registered", FULL, Change::Set(&["inverse.registered=true"])),
     row("path-cut", FULL, Change::Set(&["inverse.detach_attended=true"])),
     row("even-start", FULL, Change::Set(&["inverse.attention_gain=0"])),
 ];

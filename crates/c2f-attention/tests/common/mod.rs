@@ -97,6 +97,7 @@ pub fn config(mode: RegionMode, classes: usize) -> ModelConfig {
         attention_gain: 0.75,
         gradient_scale: 1.0,
         detach_attended: false,
+        registered: false,
     };
     ModelConfig { classes, head: HeadConfig::Parts(parts_config()), inverse: Some(inverse) }
 }

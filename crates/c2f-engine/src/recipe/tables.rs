@@ -194,6 +194,8 @@ pub struct Inverse {
     pub gradient_scale: f64,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
+    /// Whether what a cell says is laid where the cell looks.
+    pub registered: bool,
     /// Share of the picture that the region should keep.
     pub area_target: f64,
     /// Weight of the area penalty.
