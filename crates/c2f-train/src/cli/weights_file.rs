@@ -23,6 +23,9 @@ pub fn weights_file(text: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path.to_owned());
     }
+    if path.exists() {
+        return Err(usage(format!("weights {text}: it is no regular file")));
+    }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
         return Err(usage(format!("weights {text}: there is no such file")));
