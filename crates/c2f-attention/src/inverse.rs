@@ -2,10 +2,10 @@
 
 use c2f_backbone::Endpoint;
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, Params, Pass};
-use c2f_ops::{Activation, Format, GridPadding, Maps, Padding, affine_grid, grid_sample, resize_bilinear};
+use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
 use candle_core::{Tensor, Var};
 
-use crate::{Error, InverseConfig, Result};
+use crate::{Error, InverseConfig, Result, sample_boxes};
 
 /// Learns where in the picture the attended feature maps E_k = A_k . F came from.
 ///
@@ -111,11 +111,10 @@ fn shifted(maps: &Tensor, pixels: f64) -> Result<Tensor> {
         return Ok(maps.clone());
     }
     let (batch, _, height, width) = maps.dims4()?;
-    // In affine_grid's -1..1; what is seen at a place was that many pixels before it.
-    let [x, y] = [width, height].map(|size| -2.0 * pixels / size as f64);
-    let theta = Tensor::new(&[[[1.0, 0.0, x], [0.0, 1.0, y]]], maps.device())?.to_dtype(maps.dtype())?;
-    let grid = affine_grid(&theta.broadcast_as((batch, 2, 3))?.contiguous()?, (height, width), false)?;
-    Ok(grid_sample(maps, &grid, GridPadding::Border, false, Format::ChannelsFirst)?)
+    // What is seen at a place was that many pixels before it.
+    let [x, y] = [width, height].map(|size| -pixels / size as f64);
+    let boxes = Tensor::new(&[[x, y, x + 1.0, y + 1.0]], maps.device())?.to_dtype(maps.dtype())?;
+    sample_boxes(maps, &boxes.broadcast_as((batch, 4))?, (height, width))
 }
 
 /// How the mean over the maps of attention (B, M, h, w) at each place compares with its mean over the picture, less 1:

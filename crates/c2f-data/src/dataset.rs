@@ -189,6 +189,12 @@ impl Dataset {
     /// The name of the split that holds all pictures, where a data set has no splits of its own.
     pub const ALL: &str = "all";
 
+    /// A data set without hierarchy and parts, of which nothing was passed over.
+    pub(crate) fn plain(name: String, classes: Vec<String>, splits: BTreeMap<String, Vec<Sample>>) -> Self {
+        let (ancestors, parts, skipped) = (Vec::new(), Vec::new(), Skipped::default());
+        Self { name, classes, ancestors, parts, splits, drawn: false, skipped }
+    }
+
     /// The pictures of a split.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::{Dataset, Error, Result, Sample, Skipped, Source};
+use crate::{Dataset, Error, Result, Sample, Source};
 
 /// What makes a picture, each time it is asked for.
 #[derive(Clone)]
@@ -72,15 +72,7 @@ impl Dataset {
         splits: impl IntoIterator<Item = (&'a str, Vec<Sample>)>,
     ) -> Result<Self> {
         let splits = splits.into_iter().map(|(split, samples)| (split.to_owned(), samples)).collect();
-        let dataset = Self {
-            name: name.to_owned(),
-            classes,
-            ancestors: Vec::new(),
-            parts: Vec::new(),
-            splits,
-            drawn: false,
-            skipped: Skipped::default(),
-        };
+        let dataset = Self::plain(name.to_owned(), classes, splits);
         let of = dataset.classes.len();
         match dataset.splits.values().flatten().find(|sample| sample.label >= of) {
             Some(Sample { file, label, .. }) => {

@@ -15,8 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::Deserialize;
 
-use crate::{Error, Network, Recipe, Result};
-use crate::{Progress, TrainedOn};
+use crate::{Error, Network, Progress, Recipe, Result, TrainedOn};
 
 const FORMAT: &str = "c2f-checkpoint";
 const VERSION: &str = "1";

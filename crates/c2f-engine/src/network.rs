@@ -13,8 +13,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
-use crate::{Error, Result};
-use crate::{TestViews, TrainedOn};
+use crate::{Error, Result, TestViews, TrainedOn};
 
 /// Which looks are trained, or have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

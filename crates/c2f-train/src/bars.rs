@@ -48,14 +48,14 @@ pub fn bar(what: &str, length: usize) -> ProgressBar {
 }
 
 /// A bar for a file that is being fetched; see [`show_bytes`].
-pub fn bytes_bar(what: &str) -> ProgressBar {
+fn bytes_bar(what: &str) -> ProgressBar {
     let template = "{prefix} {bar:32} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
     let style = ProgressStyle::with_template(template).expect("the template is valid");
     BARS.add(ProgressBar::no_length().with_style(style).with_prefix(word(what).into_owned()))
 }
 
 /// Moves a bar of [`bytes_bar`].
-pub fn show_bytes(bar: &ProgressBar, done: u64, total: Option<u64>) {
+fn show_bytes(bar: &ProgressBar, done: u64, total: Option<u64>) {
     if let Some(total) = total {
         bar.set_length(total);
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::{Limits, Result, Sample, decode_within};
+use crate::{Limits, Result, Sample, Source, decode_within};
 
 /// Keeps the first pictures that fit, for good: an epoch sees every picture once, so whatever would be thrown out for another
 /// is as likely to be wanted next.
@@ -37,6 +37,10 @@ impl Cache {
 
     /// The pixels of sample number `id`.
     pub(crate) fn decode(&self, id: usize, sample: &Sample) -> Result<Arc<RgbImage>> {
+        // What is in memory already is neither copied nor kept a second time.
+        if let Source::Memory { picture } = &sample.source {
+            return Ok(Arc::clone(picture));
+        }
         if self.limit == 0 {
             return self.read(sample).map(Arc::new);
         }
@@ -69,7 +73,6 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Source;
 
     #[test]
     fn pictures_are_kept_up_to_the_bound() {

@@ -94,6 +94,7 @@ pub(crate) fn header(sample: &Sample, limits: Limits) -> Result<Header> {
     if !sample.source.is_encoded() {
         let (width, height) = match &sample.source {
             Source::Synthetic { size, .. } => (*size, *size),
+            Source::Memory { picture } => picture.dimensions(),
             _ => decode_within(sample, limits)?.dimensions(),
         };
         return Ok(Header { width, height, orientation: Orientation::NoTransforms });

@@ -31,7 +31,7 @@ pub(crate) use pictures::Listed;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Dataset, Kind, Sample, Skipped};
+use crate::{Dataset, Kind, Sample};
 
 /// A data set without hierarchy and parts. It is named by its kind and the last part of its path.
 fn dataset(kind: Kind, path: &Path, classes: Vec<String>, splits: BTreeMap<String, Vec<Sample>>) -> Dataset {
@@ -39,13 +39,5 @@ fn dataset(kind: Kind, path: &Path, classes: Vec<String>, splits: BTreeMap<Strin
         Some(last) => format!("{}:{}", kind.name(), last.to_string_lossy()),
         None => kind.name().to_owned(),
     };
-    Dataset {
-        name,
-        classes,
-        ancestors: Vec::new(),
-        parts: Vec::new(),
-        splits,
-        drawn: false,
-        skipped: Skipped::default(),
-    }
+    Dataset::plain(name, classes, splits)
 }

@@ -22,6 +22,8 @@ pub use tables::{
     OptimizerKind, Sampling, Schedule, ScheduleKind, WsDan,
 };
 
+use overrides::Renamed;
+
 use crate::{Error, Result};
 
 /// The longest recipe that is read, in bytes.
@@ -121,7 +123,7 @@ impl Recipe {
     }
 
     /// The recipe, and the old names of fields that it uses.
-    fn parse(name: &str, text: &str) -> Result<(Self, Vec<&'static str>)> {
+    fn parse(name: &str, text: &str) -> Result<(Self, Vec<Renamed>)> {
         let mut own: Table = text.parse().map_err(|e: toml::de::Error| {
             let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
@@ -145,10 +147,9 @@ impl Recipe {
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let (key, value) = assignment.split_once('=').ok_or_else(|| Error::Assignment(assignment.to_owned()))?;
         let (key, value) = (key.trim(), value.trim());
-        if let Some(old) = overrides::old_name(key) {
-            say_renamed(old);
-        }
-        let key = overrides::todays_name(key);
+        let renamed = overrides::renamed(key);
+        renamed.into_iter().for_each(say_renamed);
+        let key = renamed.map_or(key, |(_, today)| today);
         let mut table = self.to_table();
         overrides::set(&mut table, key, value)?;
         *self = Self::from_table(table).map_err(|error| match error {
@@ -207,9 +208,9 @@ impl Recipe {
 }
 
 /// Says once in the life of the process that a field has another name today.
-fn say_renamed(old: &'static str) {
+fn say_renamed((old, today): Renamed) {
     static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(old) {
-        tracing::warn!("recipe: {old} is called {} today", overrides::todays_name(old));
+        tracing::warn!("recipe: {old} is called {today} today");
     }
 }

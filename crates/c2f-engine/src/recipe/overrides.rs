@@ -9,7 +9,7 @@ use crate::{Error, Result};
 const OPTIONAL: [&str; 2] = ["data", "weights"];
 
 /// Fields that had another name, which recipes may still use: the old one and today's.
-const RENAMED: [(&str, &str); 5] = [
+const RENAMED: [Renamed; 5] = [
     ("optimizer.accumulate", "optimizer.grad_accum_steps"),
     ("optimizer.backbone_factor", "optimizer.backbone_lr_scale"),
     ("augment.erase", "augment.random_erasing"),
@@ -17,18 +17,16 @@ const RENAMED: [(&str, &str); 5] = [
     ("checkpoint.every_steps", "checkpoint.every_batches"),
 ];
 
-/// The key, if it is the old name of a field.
-pub fn old_name(key: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(old, _)| *old == key).map(|(old, _)| *old)
-}
+/// A field that had another name: its old name and today's.
+pub type Renamed = (&'static str, &'static str);
 
-/// What a field is called today.
-pub fn todays_name(key: &str) -> &str {
-    RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)
+/// What became of a field, if the key is its old name.
+pub fn renamed(key: &str) -> Option<Renamed> {
+    RENAMED.into_iter().find(|(old, _)| *old == key)
 }
 
 /// Gives every field the name that it has today, and tells the old ones that there were.
-pub fn rename(table: &mut Table) -> Result<Vec<&'static str>> {
+pub fn rename(table: &mut Table) -> Result<Vec<Renamed>> {
     let mut found = Vec::new();
     for (old, new) in RENAMED {
         let fields = flatten(table);
@@ -38,7 +36,7 @@ pub fn rename(table: &mut Table) -> Result<Vec<&'static str>> {
         }
         put(table, new, value.clone());
         remove(table, old);
-        found.push(old);
+        found.push((old, new));
     }
     Ok(found)
 }

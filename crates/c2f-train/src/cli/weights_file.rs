@@ -7,7 +7,7 @@ use c2f_engine::checkpoint::{best_path, last_path};
 use c2f_hub::{Hub, Name};
 
 use super::usage;
-use crate::bars;
+use crate::bars::FileBars;
 
 /// What is meant as a file is never looked for on the hub.
 const ENDINGS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
@@ -34,9 +34,9 @@ pub fn weights_file(text: &str) -> Result<PathBuf> {
         let hub = "ORG/REPO or a name of timm's such as resnet50.a1_in1k";
         return Err(usage(format!("weights {text}: there is no such file, and the hub has no such names ({hub})")));
     };
-    let bar = bars::bytes_bar(&name.repo);
-    let file = Hub::from_env().weights(&name, &mut |done, total| bars::show_bytes(&bar, done, total));
-    bar.finish_and_clear();
+    let mut bars = FileBars::default();
+    let file = Hub::from_env().weights(&name, &mut |done, total| bars.show(&name.repo, done, total));
+    drop(bars);
     file.with_context(|| format!("{text} is no file, and can't be had from the hub"))
 }
 
