@@ -6,6 +6,8 @@ mod attention;
 mod batch_norm;
 pub mod conv;
 mod cost;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod epilogue;
 mod error;

@@ -2,14 +2,18 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::expect_values;
 use crate::simd::Float;
 pub(crate) use composed::clamp;
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::add as add_on_card;
 
 const NAME: &str = "relu";
 
@@ -33,6 +37,7 @@ pub fn relu6(x: &Tensor) -> Result<Tensor> {
 /// ReLU up to `ceiling`.
 fn up_to(x: &Tensor, ceiling: f64) -> Result<Tensor> {
     expect_values(NAME, "input", x)?;
+    on_card!(x => cuda::relu(x, ceiling));
     by_device(x, || cpu::relu(x, ceiling), || composed::relu(x, ceiling))
 }
 

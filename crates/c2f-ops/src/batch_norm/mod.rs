@@ -2,14 +2,18 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod moments;
 mod sums;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::{expect_shape, expect_values};
 use crate::{Error, Format, Result};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::batch_norm as batch_norm_on_card;
 pub(crate) use moments::{Moments, join_moments, part_moments, task_rows};
 pub(crate) use sums::{PartSums, Sums, join_sums, part_sums, sums};
 
@@ -42,6 +46,7 @@ pub fn batch_norm_train(
 ) -> Result<(Tensor, BatchStats)> {
     check(x, [("gamma", gamma), ("beta", beta)], format)?;
     check_count(format.dims(x)?)?;
+    on_card!(x => cuda::batch_norm_train(x, gamma, beta, eps, format));
     by_device(
         x,
         || cpu::batch_norm_train(x, gamma, beta, eps, format),
@@ -65,6 +70,7 @@ pub fn batch_norm_eval(
 ) -> Result<Tensor> {
     let vectors = [("gamma", gamma), ("beta", beta), ("running_mean", running_mean), ("running_var", running_var)];
     check(x, vectors, format)?;
+    on_card!(x => cuda::batch_norm_eval(x, (gamma, beta), (running_mean, running_var), eps, format));
     by_device(
         x,
         || cpu::batch_norm_eval(x, gamma, beta, running_mean, running_var, eps, format),

@@ -4,6 +4,8 @@ mod composed;
 mod config;
 mod correlation;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dense;
 mod depthwise;
 mod geometry;
@@ -15,7 +17,7 @@ mod strip;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::{Format, Result, cost};
 pub use config::{Conv2dConfig, Padding};
 pub(crate) use geometry::Geometry;
@@ -43,6 +45,9 @@ pub fn conv2d(
 ) -> Result<Tensor> {
     let geometry = Geometry::new(format.dims(x)?, weight, bias, config)?;
     cost::report(geometry.multiply_adds());
+    if geometry.is_depthwise() {
+        on_card!(x => cuda::depthwise(x, weight, bias, &geometry, format));
+    }
     by_device(
         x,
         || cpu::conv2d(x, weight, bias, geometry, format),

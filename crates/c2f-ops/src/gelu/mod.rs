@@ -2,11 +2,13 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::expect_values;
 
 const NAME: &str = "gelu";
@@ -18,5 +20,6 @@ const NAME: &str = "gelu";
 /// If `x` is empty, its type isn't a float, or candle fails.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     expect_values(NAME, "input", x)?;
+    on_card!(x => cuda::gelu(x));
     by_device(x, || cpu::gelu(x), || composed::gelu(x))
 }

@@ -3,10 +3,12 @@
 mod affine_grid;
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::expect_values;
 use crate::{Error, Format, Result};
 pub use affine_grid::affine_grid;
@@ -45,6 +47,7 @@ pub fn grid_sample(
     expect_values(NAME, "input", x)?;
     expect_values(NAME, "grid", grid)?;
     let sampler = Sampler { channels, height, width, padding, align_corners, format };
+    on_card!(x => cuda::grid_sample(x, grid, sampler));
     by_device(x, || cpu::grid_sample(x, grid, sampler), || composed::grid_sample(x, grid, sampler))
 }
 

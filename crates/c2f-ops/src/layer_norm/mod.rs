@@ -2,11 +2,13 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{D, Tensor};
 
 use crate::Result;
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::{expect_shape, expect_values};
 
 const NAME: &str = "layer_norm";
@@ -21,6 +23,7 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result
     let channels = x.dim(D::Minus1)?;
     expect_shape(NAME, "gamma", gamma, &[channels])?;
     expect_shape(NAME, "beta", beta, &[channels])?;
+    on_card!(x => cuda::layer_norm(x, gamma, beta, eps));
     by_device(x, || cpu::layer_norm(x, gamma, beta, eps), || composed::layer_norm(x, gamma, beta, eps))
 }
 

@@ -42,6 +42,17 @@ pub(crate) fn conv_norm_act(
         x => {
             let format = Format::ChannelsFirst;
             let y = conv2d(x, weight, None, config, format)?;
+            #[cfg(feature = "cuda")]
+            if crate::cuda::serves(&y) {
+                if norm.given.is_none() {
+                    check_count(y.dims4()?)?;
+                }
+                let given = norm.given.as_ref().map(|(mean, var)| (mean, var));
+                let limits = activation.limits::<f64>();
+                let (y, stats) =
+                    crate::batch_norm::batch_norm_on_card(&y, (&norm.gamma, &norm.beta), given, norm.eps, limits)?;
+                return Ok((Maps(super::Repr::Composed(y)), stats));
+            }
             let (y, stats) = match &norm.given {
                 None => {
                     let (y, stats) = batch_norm_train(&y, &norm.gamma, &norm.beta, norm.eps, format)?;

@@ -97,6 +97,14 @@ impl Maps {
             (Repr::F64(a), Repr::F64(b)) => Ok(a.add(b, activation)?.into()),
             _ => {
                 let (a, b) = (self.to_tensor(Format::ChannelsFirst)?, other.to_tensor(Format::ChannelsFirst)?);
+                #[cfg(feature = "cuda")]
+                if crate::cuda::serves(&a) && a.dims() == b.dims() && a.dtype() == b.dtype() {
+                    return Ok(Self(Repr::Composed(crate::activation::add_on_card(
+                        &a,
+                        &b,
+                        activation.limits::<f64>(),
+                    )?)));
+                }
                 Ok(Self(Repr::Composed(activation.of(&(a + b)?)?)))
             }
         }

@@ -2,11 +2,13 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod windows;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::expect_values;
 use crate::separable::Separable;
 use crate::{Format, Result};
@@ -36,6 +38,7 @@ pub fn max_pool2d(x: &Tensor, config: &PoolConfig, format: Format) -> Result<Ten
     let (_, _, h, w) = format.dims(x)?;
     let windows = Windows::new(MAX, (h, w), config)?;
     expect_values(MAX, "input", x)?;
+    on_card!(x => cuda::max_pool2d(x, windows, format));
     by_device(x, || cpu::max_pool2d(x, windows, format), || composed::max_pool2d(x, windows, format))
 }
 

@@ -3,10 +3,12 @@
 
 pub(crate) mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::{Format, Result};
 
 /// A sparse matrix (outputs, inputs): each output is a weighted sum of some inputs.
@@ -44,6 +46,7 @@ pub(crate) struct Separable {
 impl Separable {
     /// Maps of `format` to maps of the same.
     pub(crate) fn apply(&self, x: &Tensor, format: Format) -> Result<Tensor> {
+        on_card!(x => cuda::separable(self, x, format));
         by_device(x, || cpu::separable(self, x, format), || composed::separable(self, x, format))
     }
 

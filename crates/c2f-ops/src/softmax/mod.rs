@@ -2,10 +2,12 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::Tensor;
 
-use crate::device::by_device;
+use crate::device::{by_device, on_card};
 use crate::kernel::expect_values;
 use crate::{Error, Result};
 
@@ -21,6 +23,7 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
         return Err(Error::Shape { op: NAME, what: "input", got: Vec::new(), expected });
     }
     expect_values(NAME, "input", x)?;
+    on_card!(x => cuda::softmax(x));
     by_device(x, || cpu::softmax(x), || composed::softmax(x))
 }
 
@@ -30,6 +33,7 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 /// If `x` has no axis or is empty, or candle fails.
 pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     expect_values("log_softmax", "input", x)?;
+    on_card!(x => cuda::log_softmax(x));
     composed::log_softmax(x)
 }
 
