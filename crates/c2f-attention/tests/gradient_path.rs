@@ -5,8 +5,8 @@ mod common;
 use c2f_attention::{Images, Model, ModelConfig, RegionMode};
 use c2f_losses::cross_entropy;
 use c2f_ops::nn::{Entry, Kind, Params, Pass, Weights};
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor};
 use common::{SmoothBackbone, config, params, random, values};
 
 const SEED: u64 = 3;
@@ -30,7 +30,7 @@ impl Pictures {
         Self {
             coarse: random((3, 3, SIZE.0, SIZE.1), 1),
             source: random((3, 3, 36, 48), 2),
-            labels: Tensor::new(&[0u32, 2, 1], &Device::Cpu).unwrap(),
+            labels: Tensor::new(&[0u32, 2, 1], &common::device()).unwrap(),
         }
     }
 
@@ -63,7 +63,7 @@ fn central_difference(entry: &Entry, element: usize, loss: impl Fn() -> f64) -> 
     let at = |step: f64| {
         let mut moved = start.clone();
         moved[element] += step;
-        entry.var.set(&Tensor::from_vec(moved, entry.var.shape(), &Device::Cpu).unwrap()).unwrap();
+        entry.var.set(&Tensor::from_vec(moved, entry.var.shape(), &common::device()).unwrap()).unwrap();
         loss()
     };
     let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);

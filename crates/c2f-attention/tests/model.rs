@@ -5,7 +5,7 @@ mod common;
 use c2f_attention::{HeadConfig, Images, Model, ModelConfig, PartsConfig, RegionMode};
 use c2f_ops::nn::{NormMode, Params, Pass};
 use c2f_ops::softmax;
-use candle_core::{DType, Device, ModuleT, Tensor};
+use candle_core::{DType, ModuleT, Tensor};
 use common::{SmoothBackbone, assert_close, config, params, parts_config, random, values};
 
 fn build(params: &Params, config: &ModelConfig) -> Model {
@@ -23,7 +23,7 @@ fn gram(config: &ModelConfig) -> Tensor {
 #[test]
 fn orthogonal_attention_weights_start_orthonormal() {
     let mut config = config(RegionMode::Mask, 3);
-    let identity = Tensor::eye(3, DType::F64, &Device::Cpu).unwrap();
+    let identity = Tensor::eye(3, DType::F64, &common::device()).unwrap();
     assert_close("W W^T", &gram(&config), &identity, 1e-12);
     config.head = HeadConfig::Parts(PartsConfig { gain: 2.0, ..parts_config() });
     assert_close("W W^T", &gram(&config), &identity.affine(4.0, 0.0).unwrap(), 1e-12);
@@ -97,10 +97,10 @@ fn the_fine_look_uses_its_own_statistics() {
 #[test]
 fn all_zero_attention_gives_finite_values_and_gradients() {
     for mode in [RegionMode::Mask, RegionMode::Zoom, RegionMode::MaskZoom] {
-        let params = Params::new(&Device::Cpu, DType::F32, 0);
+        let params = Params::new(&common::device(), DType::F32, 0);
         let model = build(&params, &config(mode, 3));
         let bias = params.get("attention.bn.bias").unwrap().var;
-        bias.set(&Tensor::full(-100f32, 3, &Device::Cpu).unwrap()).unwrap();
+        bias.set(&Tensor::full(-100f32, 3, &common::device()).unwrap()).unwrap();
         let x = random((2, 3, 16, 24), 1).to_dtype(DType::F32).unwrap();
         let images = Images { coarse: &x, source: &x };
         let output = model.run(&images, &Pass::train(), Some(&Pass::train())).unwrap();
@@ -145,7 +145,7 @@ fn as_candles_module_it_gives_the_logarithm_of_the_mean_probability() {
             let mean = Tensor::stack(&looks, 0).unwrap().mean(0).unwrap();
             let given = model.forward_t(&x, train).unwrap();
             assert_close("probabilities", &given.exp().unwrap(), &mean, 1e-9);
-            let labels = Tensor::new(&[1_u32, 3], &Device::Cpu).unwrap();
+            let labels = Tensor::new(&[1_u32, 3], &common::device()).unwrap();
             let gradients = candle_nn::loss::nll(&given, &labels).unwrap().backward().unwrap();
             let weight = params.get("classifier.weight").unwrap().var;
             assert!(values(gradients.get(&weight).unwrap()).iter().all(|value| value.is_finite()));

@@ -3,7 +3,7 @@
 mod common;
 
 use c2f_attention::{bilinear_attention_pooling, normalise_parts};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use common::{assert_close, random, values};
 
 /// einsum("bmhw,bchw->bmc") / (h w), by its definition.
@@ -21,7 +21,7 @@ fn naive(features: &Tensor, attention: &Tensor) -> Tensor {
             }
         }
     }
-    Tensor::from_vec(out, (b, m * c), &Device::Cpu).unwrap()
+    Tensor::from_vec(out, (b, m * c), &common::device()).unwrap()
 }
 
 #[test]
@@ -42,15 +42,15 @@ fn pooling_takes_views() {
 
 #[test]
 fn normalised_parts_keep_their_sign_and_have_length_one() {
-    let raw = Tensor::new(&[[4.0f64, -1.0, 0.0]], &Device::Cpu).unwrap();
-    let expected = Tensor::new(&[[2.0 / 5f64.sqrt(), -1.0 / 5f64.sqrt(), 0.0]], &Device::Cpu).unwrap();
+    let raw = Tensor::new(&[[4.0f64, -1.0, 0.0]], &common::device()).unwrap();
+    let expected = Tensor::new(&[[2.0 / 5f64.sqrt(), -1.0 / 5f64.sqrt(), 0.0]], &common::device()).unwrap();
     assert_close("parts", &normalise_parts(&raw).unwrap(), &expected, 1e-9);
 }
 
 #[test]
 fn zero_parts_stay_zero_with_a_finite_gradient() {
     for dtype in [DType::F32, DType::F64] {
-        let raw = Var::zeros((2, 4), dtype, &Device::Cpu).unwrap();
+        let raw = Var::zeros((2, 4), dtype, &common::device()).unwrap();
         let parts = normalise_parts(&raw).unwrap();
         assert_eq!(values(&parts), [0.0; 8]);
         let direction = random((2, 4), 5).to_dtype(dtype).unwrap();

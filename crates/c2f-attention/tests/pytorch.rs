@@ -8,8 +8,8 @@ use std::path::Path;
 use c2f_attention::{Images, Model, RegionMode};
 use c2f_backbone::{Backbone, BackboneInfo, Endpoint};
 use c2f_ops::nn::{Kind, Pass};
-use candle_core::{Device, Tensor, Var};
-use common::{INFO, assert_close, config, params};
+use candle_core::{Tensor, Var};
+use common::{INFO, assert_close, config, device, params};
 
 /// Gives the same feature maps for any picture.
 struct FixedFeatures {
@@ -33,7 +33,7 @@ impl Backbone for FixedFeatures {
 /// sin(step * i) in reading order.
 fn wave(shape: &[usize], step: f64) -> Tensor {
     let values: Vec<f64> = (0..shape.iter().product()).map(|i: usize| (step * i as f64).sin()).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, &device()).unwrap()
 }
 
 fn project(x: &Tensor, step: f64) -> Tensor {
@@ -42,7 +42,7 @@ fn project(x: &Tensor, step: f64) -> Tensor {
 
 fn check(mode: RegionMode, name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/model.safetensors");
-    let expected: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let expected: HashMap<String, Tensor> = candle_core::safetensors::load(file, &device()).unwrap();
     let features = Var::from_tensor(&expected["features"]).unwrap();
     let backbone = FixedFeatures { features: features.clone() };
     let params = params(0);

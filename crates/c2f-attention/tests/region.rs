@@ -3,11 +3,11 @@
 mod common;
 
 use c2f_attention::{MIN_BOX, Region, region_boxes, sample_boxes};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use common::{assert_close, random, values};
 
 fn tensor(values: Vec<f64>, h: usize, w: usize) -> Tensor {
-    Tensor::from_vec(values, (1, 1, h, w), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (1, 1, h, w), &common::device()).unwrap()
 }
 
 /// A map with one pixel at 1.
@@ -23,7 +23,7 @@ fn a_uniform_map_has_its_borders_at_the_square_root_of_three() {
     let n = 64.0f64;
     let boxes = region_boxes(&tensor(vec![0.7; 64 * 64], 64, 64), 1.2).unwrap();
     let half = 1.2 * ((1.0 - 1.0 / (n * n)) / 12.0).sqrt();
-    let expected = Tensor::new(&[[0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half]], &Device::Cpu).unwrap();
+    let expected = Tensor::new(&[[0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half]], &common::device()).unwrap();
     assert_close("boxes", &boxes, &expected, 1e-9);
     let boxes = region_boxes(&tensor(vec![0.7; 64 * 64], 64, 64), 1.74).unwrap();
     assert_eq!(values(&boxes), [0.0, 0.0, 1.0, 1.0]);
@@ -60,7 +60,7 @@ fn boxes_stay_in_the_picture_and_keep_their_least_size() {
 
 #[test]
 fn box_of_a_zero_map_has_a_finite_gradient() {
-    let map = Var::zeros((1, 1, 4, 4), DType::F32, &Device::Cpu).unwrap();
+    let map = Var::zeros((1, 1, 4, 4), DType::F32, &common::device()).unwrap();
     let gradients = region_boxes(&map, 1.2).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(values(gradients.get(&map).unwrap()).iter().all(|value| value.is_finite()));
 }
@@ -68,14 +68,14 @@ fn box_of_a_zero_map_has_a_finite_gradient() {
 #[test]
 fn the_whole_picture_at_its_own_size_is_the_picture() {
     let picture = random((2, 3, 5, 7), 1);
-    let whole = Tensor::new(&[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]], &Device::Cpu).unwrap();
+    let whole = Tensor::new(&[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]], &common::device()).unwrap();
     assert_close("sampled", &sample_boxes(&picture, &whole, (5, 7)).unwrap(), &picture, 1e-12);
 }
 
 #[test]
 fn a_box_of_whole_pixels_is_a_crop() {
     let picture = random((1, 2, 8, 10), 1);
-    let boxes = Tensor::new(&[[0.2, 0.25, 0.7, 0.75]], &Device::Cpu).unwrap();
+    let boxes = Tensor::new(&[[0.2, 0.25, 0.7, 0.75]], &common::device()).unwrap();
     let crop = picture.narrow(2, 2, 4).unwrap().narrow(3, 2, 5).unwrap();
     assert_close("sampled", &sample_boxes(&picture, &boxes, (4, 5)).unwrap(), &crop, 1e-12);
 }
@@ -84,10 +84,10 @@ fn a_box_of_whole_pixels_is_a_crop() {
 fn a_region_keeps_its_box_or_the_mean_of_its_mask() {
     let map = tensor(vec![0.2, 0.4, 0.6, 0.8], 2, 2);
     let mask = Region { map: map.clone(), boxes: None };
-    assert_close("area", &mask.area().unwrap(), &Tensor::new(&[0.5], &Device::Cpu).unwrap(), 1e-12);
-    let boxes = Tensor::new(&[[0.25, 0.5, 0.75, 0.6]], &Device::Cpu).unwrap();
+    assert_close("area", &mask.area().unwrap(), &Tensor::new(&[0.5], &common::device()).unwrap(), 1e-12);
+    let boxes = Tensor::new(&[[0.25, 0.5, 0.75, 0.6]], &common::device()).unwrap();
     let zoom = Region { map, boxes: Some(boxes) };
-    assert_close("area", &zoom.area().unwrap(), &Tensor::new(&[0.05], &Device::Cpu).unwrap(), 1e-12);
+    assert_close("area", &zoom.area().unwrap(), &Tensor::new(&[0.05], &common::device()).unwrap(), 1e-12);
 }
 
 #[test]

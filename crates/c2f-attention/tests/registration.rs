@@ -5,7 +5,7 @@ mod common;
 use c2f_attention::{InverseConfig, InverseMapping, RegionMode};
 use c2f_backbone::Endpoint;
 use c2f_ops::nn::Pass;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use common::{config, params, random, values};
 
 const CELLS: usize = 13;
@@ -19,9 +19,9 @@ fn mapping(endpoint: &Endpoint, registered: bool) -> InverseMapping {
 fn middle(endpoint: &Endpoint, registered: bool, (row, column): (usize, usize)) -> (f64, f64) {
     let mut attention = vec![0.0; CELLS * CELLS];
     attention[row * CELLS + column] = 1.0;
-    let attention = Tensor::from_vec(attention, (1, 1, CELLS, CELLS), &Device::Cpu).unwrap();
+    let attention = Tensor::from_vec(attention, (1, 1, CELLS, CELLS), &common::device()).unwrap();
     // Without features the decoder is even: the shortcut from the attention decides.
-    let features = Tensor::zeros((1, endpoint.channels, CELLS, CELLS), DType::F64, &Device::Cpu).unwrap();
+    let features = Tensor::zeros((1, endpoint.channels, CELLS, CELLS), DType::F64, &common::device()).unwrap();
     let side = CELLS * endpoint.stride;
     let mapping = mapping(endpoint, registered);
     let region = values(&mapping.run(&features, &attention, (side, side), &Pass::eval()).unwrap());

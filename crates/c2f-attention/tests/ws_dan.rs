@@ -3,7 +3,7 @@
 mod common;
 
 use c2f_attention::ws_dan;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use common::{assert_close, random, values};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +13,7 @@ fn peak() -> Tensor {
     let mut map = [[0f32; 5]; 5];
     map[1][3] = 1.0;
     map[1][2] = 0.5;
-    Tensor::new(&[[map]], &Device::Cpu).unwrap()
+    Tensor::new(&[[map]], &common::device()).unwrap()
 }
 
 fn assert_boxes(got: &[[f32; 4]], expected: &[[f32; 4]]) {
@@ -49,7 +49,7 @@ fn each_picture_has_its_own_threshold_and_maximum() {
 
 #[test]
 fn a_map_of_zeros_crops_nothing_and_drops_nothing() {
-    let map = Tensor::zeros((1, 1, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let map = Tensor::zeros((1, 1, 3, 3), DType::F32, &common::device()).unwrap();
     assert_boxes(&ws_dan::crop_boxes(&map, (6, 6), &[0.5], 0.1).unwrap(), &[[0.0, 0.0, 1.0, 1.0]]);
     let picture = random((1, 3, 6, 6), 1);
     assert_eq!(values(&ws_dan::drop(&picture, &map, &[0.5]).unwrap()), values(&picture));
@@ -77,7 +77,8 @@ fn drop_zeroes_what_exceeds_the_threshold() {
 #[test]
 fn maps_are_drawn_by_the_root_of_their_sum() {
     // Sums 4, 0 and 16 over four places: roots 2, 0 and 4.
-    let attention = Tensor::new(&[[[[1f32, 1.0], [1.0, 1.0]], [[0.0; 2]; 2], [[4.0; 2]; 2]]], &Device::Cpu).unwrap();
+    let attention =
+        Tensor::new(&[[[[1f32, 1.0], [1.0, 1.0]], [[0.0; 2]; 2], [[4.0; 2]; 2]]], &common::device()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut counts = [0; 3];
     for _ in 0..6000 {

@@ -1,9 +1,13 @@
 //! Forward, gradients and running statistics against torchvision and timm: see `fixtures/backbones.py`.
 
+#[path = "../../c2f-ops/tests/common/device.rs"]
+mod device;
+
 use c2f_backbone::{Backbone, FeatureConfig, build, info, names};
 use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
+use device::device;
 use serde_json::Value;
 
 /// Values in [-1, 1) that depend on name and index only, as `noise` in the script.
@@ -17,7 +21,7 @@ fn noise(name: &str, shape: &[usize]) -> Tensor {
         f64::from(x ^ (x >> 16)) / f64::from(1_u32 << 31) - 1.0
     };
     let values: Vec<f64> = (0..shape.iter().product::<usize>() as u32).map(value).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, &device()).unwrap()
 }
 
 /// As `weight` in the script.
@@ -71,7 +75,7 @@ fn set_weights(params: &Params) {
 }
 
 fn made(name: &str, dtype: DType) -> (Params, Box<dyn Backbone>) {
-    let params = Params::zeros(&Device::Cpu, dtype);
+    let params = Params::zeros(&device(), dtype);
     let backbone = build(name, &params, &FeatureConfig::default()).unwrap();
     set_weights(&params);
     (params, backbone)
@@ -188,7 +192,7 @@ fn inception_is_torchvisions_with_transform_input() {
     let pictures = noise("input", &dims(&expected["input"])).affine(0.5, 0.5).unwrap();
     let info = backbone.info();
     let channels = |values: [f32; 3]| {
-        Tensor::new(&values, &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap().to_dtype(DType::F64).unwrap()
+        Tensor::new(&values, &device()).unwrap().reshape((1, 3, 1, 1)).unwrap().to_dtype(DType::F64).unwrap()
     };
     let normalised = pictures.broadcast_sub(&channels(info.mean)).unwrap().broadcast_div(&channels(info.std)).unwrap();
     let maps = backbone.run(&normalised, &Pass::eval()).unwrap();

@@ -4,11 +4,11 @@ mod common;
 
 use c2f_losses::CenterLoss;
 use c2f_ops::nn::{Kind, Params};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use common::{assert_close, assert_matches, check_gradient, fixture, labels, values};
 
 fn center(classes: usize, dim: usize, rate: f64) -> (CenterLoss, Params) {
-    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let params = Params::new(&common::device(), DType::F64, 0);
     (CenterLoss::new(&params.at("center"), classes, dim, rate).unwrap(), params)
 }
 
@@ -36,8 +36,8 @@ fn gradient_matches_differences() {
 #[test]
 fn a_class_with_two_pictures_moves_by_their_mean() {
     let (center, _) = center(2, 2, 0.5);
-    let parts = Tensor::new(&[[1.0f64, 0.0], [0.0, 1.0]], &Device::Cpu).unwrap();
-    center.update(&parts, &Tensor::new(&[1u32, 1], &Device::Cpu).unwrap()).unwrap();
+    let parts = Tensor::new(&[[1.0f64, 0.0], [0.0, 1.0]], &common::device()).unwrap();
+    center.update(&parts, &Tensor::new(&[1u32, 1], &common::device()).unwrap()).unwrap();
     assert_eq!(values(center.centers()), [0.0, 0.0, 0.25, 0.25]);
 }
 
@@ -52,10 +52,10 @@ fn centres_are_a_buffer_of_the_store() {
 #[test]
 fn says_what_does_not_fit() {
     let (center, params) = center(2, 3, 0.05);
-    let parts = Tensor::zeros((2, 4), DType::F64, &Device::Cpu).unwrap();
-    let error = center.loss(&parts, &Tensor::new(&[0u32, 1], &Device::Cpu).unwrap()).unwrap_err();
+    let parts = Tensor::zeros((2, 4), DType::F64, &common::device()).unwrap();
+    let error = center.loss(&parts, &Tensor::new(&[0u32, 1], &common::device()).unwrap()).unwrap_err();
     assert!(error.to_string().contains("(B, 3)"), "{error}");
-    let parts = Tensor::zeros((2, 3), DType::F64, &Device::Cpu).unwrap();
-    center.loss(&parts, &Tensor::new(&[0u32, 2], &Device::Cpu).unwrap()).unwrap_err();
+    let parts = Tensor::zeros((2, 3), DType::F64, &common::device()).unwrap();
+    center.loss(&parts, &Tensor::new(&[0u32, 2], &common::device()).unwrap()).unwrap_err();
     assert!(CenterLoss::new(&params, 2, 3, f64::NAN).unwrap_err().to_string().contains("rate"));
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use c2f_losses::{area_penalty, attention_similarity, total_variation};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, values};
 
 /// The share of each picture that a mask keeps.
@@ -29,7 +29,7 @@ fn gradients_match_differences() {
 
 #[test]
 fn a_flat_region_has_no_variation_and_no_gradient() {
-    let region = Var::ones((1, 1, 3, 3), DType::F64, &Device::Cpu).unwrap();
+    let region = Var::ones((1, 1, 3, 3), DType::F64, &common::device()).unwrap();
     let loss = total_variation(&region).unwrap();
     assert_eq!(values(&loss), [0.0]);
     assert_eq!(values(loss.backward().unwrap().get(&region).unwrap()), [0.0; 9]);
@@ -38,7 +38,7 @@ fn a_flat_region_has_no_variation_and_no_gradient() {
 #[test]
 fn diversity_is_one_for_equal_maps_and_zero_for_disjoint_ones() {
     let diversity = |maps: [[[f64; 2]; 1]; 2]| {
-        let maps = Tensor::new(&[maps], &Device::Cpu).unwrap();
+        let maps = Tensor::new(&[maps], &common::device()).unwrap();
         values(&attention_similarity(&maps).unwrap())[0]
     };
     assert!((diversity([[[1.0, 2.0]], [[2.0, 4.0]]]) - 1.0).abs() < 1e-9);
@@ -47,7 +47,7 @@ fn diversity_is_one_for_equal_maps_and_zero_for_disjoint_ones() {
 
 #[test]
 fn diversity_of_zero_maps_is_zero_with_a_finite_gradient() {
-    let attention = Var::zeros((2, 3, 2, 2), DType::F32, &Device::Cpu).unwrap();
+    let attention = Var::zeros((2, 3, 2, 2), DType::F32, &common::device()).unwrap();
     let loss = attention_similarity(&attention).unwrap();
     assert_eq!(values(&loss), [0.0]);
     assert!(values(loss.backward().unwrap().get(&attention).unwrap()).iter().all(|value| value.is_finite()));
@@ -55,10 +55,10 @@ fn diversity_of_zero_maps_is_zero_with_a_finite_gradient() {
 
 #[test]
 fn say_what_does_not_fit() {
-    let two = Tensor::zeros((1, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let two = Tensor::zeros((1, 2, 3, 3), DType::F32, &common::device()).unwrap();
     assert!(total_variation(&two).unwrap_err().to_string().contains("(B, 1, H, W)"));
     assert!(area_penalty(&two, 0.3).unwrap_err().to_string().contains("(B)"));
-    let row = Tensor::zeros((1, 1, 1, 3), DType::F32, &Device::Cpu).unwrap();
+    let row = Tensor::zeros((1, 1, 1, 3), DType::F32, &common::device()).unwrap();
     assert!(total_variation(&row).unwrap_err().to_string().contains("two rows"));
     assert!(area_penalty(&kept(&row).unwrap(), 2.0).unwrap_err().to_string().contains("target"));
 }

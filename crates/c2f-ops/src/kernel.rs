@@ -186,13 +186,14 @@ pub(crate) fn expect_values(op: &'static str, what: &'static str, tensor: &Tenso
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::test_device::device;
     use candle_core::Var;
 
     /// A variable of values in -1..1 that all differ.
     pub(crate) fn var(shape: impl Into<Shape>) -> Var {
         let shape = shape.into();
         let values: Vec<f64> = (1..=shape.elem_count()).map(|i| (i as f64 * 1.7).sin()).collect();
-        Var::from_tensor(&Tensor::from_vec(values, shape, &candle_core::Device::Cpu).unwrap()).unwrap()
+        Var::from_tensor(&Tensor::from_vec(values, shape, &device()).unwrap()).unwrap()
     }
 
     /// Two ways to compute a function of `vars` agree in values and in gradients.

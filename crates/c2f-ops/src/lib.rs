@@ -26,6 +26,9 @@ mod separable;
 mod simd;
 mod softmax;
 mod source;
+#[cfg(test)]
+#[path = "../tests/common/device.rs"]
+mod test_device;
 mod threads;
 
 pub use activation::{Activation, relu, relu6};

@@ -5,13 +5,12 @@ mod common;
 use std::slice::from_ref;
 
 use c2f_ops::{relu, relu6};
-use candle_core::{DType, Device, Tensor, Var};
-use common::{check_gradient, random, values};
+use candle_core::{DType, Tensor, Var};
+use common::{check_gradient, device, random, values};
 
 #[test]
 fn limits_and_nan() {
-    let x =
-        Tensor::new(&[-1.0f32, 0.0, 3.0, 6.0, 7.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[-1.0f32, 0.0, 3.0, 6.0, 7.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN], &device()).unwrap();
     let y = relu(&x).unwrap().to_vec1::<f32>().unwrap();
     assert_eq!(y[..7], [0.0, 0.0, 3.0, 6.0, 7.0, f32::INFINITY, 0.0]);
     assert!(y[7].is_nan());
@@ -22,7 +21,7 @@ fn limits_and_nan() {
 
 #[test]
 fn gradient_is_zero_at_the_limits() {
-    let x = Var::new(&[-1.0f32, 0.0, 3.0, 6.0, 7.0], &Device::Cpu).unwrap();
+    let x = Var::new(&[-1.0f32, 0.0, 3.0, 6.0, 7.0], &device()).unwrap();
     let gradient = |y: Tensor| values(y.sum_all().unwrap().backward().unwrap().get(&x).unwrap());
     assert_eq!(gradient(relu(&x).unwrap()), [0.0, 0.0, 1.0, 1.0, 1.0]);
     assert_eq!(gradient(relu6(&x).unwrap()), [0.0, 0.0, 1.0, 0.0, 0.0]);
@@ -48,5 +47,5 @@ fn values_longer_than_a_task_are_all_done() {
 
 #[test]
 fn integers_are_refused() {
-    assert!(relu(&Tensor::new(&[1u32, 2], &Device::Cpu).unwrap()).is_err());
+    assert!(relu(&Tensor::new(&[1u32, 2], &device()).unwrap()).is_err());
 }

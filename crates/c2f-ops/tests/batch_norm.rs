@@ -5,8 +5,8 @@ mod common;
 use std::slice::from_ref;
 
 use c2f_ops::{Format, batch_norm_eval, batch_norm_train};
-use candle_core::{DType, Device, Tensor};
-use common::{assert_close, check_gradient, fixture, gradients, random, values};
+use candle_core::{DType, Tensor};
+use common::{assert_close, check_gradient, device, fixture, gradients, random, values};
 
 const EPS: f64 = 1e-3;
 const LAST: Format = Format::ChannelsLast;
@@ -93,7 +93,7 @@ fn statistics_survive_a_large_mean() {
     let shifted = (x.to_dtype(DType::F32).unwrap() + 1000.0).unwrap();
     // What is left of the values after rounding them to f32.
     let exact = (shifted.to_dtype(DType::F64).unwrap() - 1000.0).unwrap().reshape(((), 3)).unwrap();
-    let one = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+    let one = Tensor::ones(3, DType::F32, &device()).unwrap();
     let (_, stats) = batch_norm_train(&shifted, &one, &one, EPS, LAST).unwrap();
     assert_eq!(stats.count, 64 * 64);
     assert_close("var", &stats.var, &(exact.var(0).unwrap() * (4095.0 / 4096.0)).unwrap(), 1e-5);

@@ -3,8 +3,8 @@
 mod common;
 
 use c2f_ops::{Conv2dConfig, Error, Format, Padding, conv2d};
-use candle_core::{DType, Device, Tensor};
-use common::{assert_close, bits, fixture, gradients, random, values};
+use candle_core::{DType, Tensor};
+use common::{assert_close, bits, device, fixture, gradients, random, values};
 use proptest::prelude::*;
 
 const FIRST: Format = Format::ChannelsFirst;
@@ -169,6 +169,6 @@ fn wrong_arguments_are_errors_that_say_what_is_wrong() {
     let f32s = weight.to_dtype(DType::F32).unwrap();
     let error = conv2d(&x, &f32s, None, &plain, FIRST).unwrap_err();
     assert!(error.to_string().contains("F64 and F32"), "{error}");
-    let empty = Tensor::zeros((0, 4, 5, 6), DType::F64, &Device::Cpu).unwrap();
+    let empty = Tensor::zeros((0, 4, 5, 6), DType::F64, &device()).unwrap();
     assert!(matches!(conv2d(&empty, &weight, None, &plain, FIRST), Err(Error::Config { .. })));
 }

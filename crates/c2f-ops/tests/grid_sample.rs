@@ -5,8 +5,8 @@ mod common;
 use std::slice::from_ref;
 
 use c2f_ops::{Format, GridPadding, affine_grid, grid_sample};
-use candle_core::{DType, Device, Tensor};
-use common::{assert_close, check_gradient, fixture, gradients, random, sum_gradients, values};
+use candle_core::{DType, Tensor};
+use common::{assert_close, check_gradient, device, fixture, gradients, random, sum_gradients, values};
 
 const LAST: Format = Format::ChannelsLast;
 const FIRST: Format = Format::ChannelsFirst;
@@ -88,7 +88,7 @@ fn an_untracked_picture_changes_no_gradient_of_the_grid() {
 #[test]
 fn the_identity_gives_the_picture() {
     let x = random((2, 3, 5, 4), 1);
-    let theta = Tensor::new(&[[[1.0f64, 0.0, 0.0], [0.0, 1.0, 0.0]]], &Device::Cpu).unwrap().repeat((2, 1, 1)).unwrap();
+    let theta = Tensor::new(&[[[1.0f64, 0.0, 0.0], [0.0, 1.0, 0.0]]], &device()).unwrap().repeat((2, 1, 1)).unwrap();
     for align_corners in [false, true] {
         let grid = affine_grid(&theta, (3, 5), align_corners).unwrap();
         assert_close("picture", &grid_sample(&x, &grid, GridPadding::Border, align_corners, LAST).unwrap(), &x, 1e-14);
@@ -97,10 +97,10 @@ fn the_identity_gives_the_picture() {
 
 #[test]
 fn points_far_outside_or_not_a_number_are_outside() {
-    let x = Tensor::new(&[[[[1.0f32], [2.0]], [[3.0], [4.0]]]], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[[[[1.0f32], [2.0]], [[3.0], [4.0]]]], &device()).unwrap();
     let far = [f32::INFINITY, f32::NEG_INFINITY, 1e30, f32::MIN, f32::NAN];
     let points: Vec<f32> = far.iter().flat_map(|&far| [far, 0.9]).collect();
-    let grid = Tensor::from_vec(points, (1, 1, 5, 2), &Device::Cpu).unwrap();
+    let grid = Tensor::from_vec(points, (1, 1, 5, 2), &device()).unwrap();
     let sample = |padding| values(&grid_sample(&x, &grid, padding, false, LAST).unwrap());
     assert_eq!(sample(GridPadding::Zeros), [0.0; 5]);
     assert_eq!(sample(GridPadding::Border), [4.0, 3.0, 4.0, 3.0, 3.0]);
@@ -114,7 +114,7 @@ fn points_far_outside_or_not_a_number_are_outside() {
 
 #[test]
 fn wrong_shapes_are_errors() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
     let run = |x: &[usize], grid: &[usize]| grid_sample(&zeros(x), &zeros(grid), GridPadding::Zeros, false, LAST);
     let error = run(&[2, 3, 3, 1], &[1, 4, 4, 2]).unwrap_err();
     assert!(error.to_string().contains("grid has shape [1, 4, 4, 2], expected (2, H, W, 2)"), "{error}");

@@ -6,8 +6,8 @@ use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, K
 use c2f_ops::{
     Activation, Conv2dConfig, Format, Maps, Padding, PoolConfig, batch_norm_eval, batch_norm_train, conv2d, max_pool2d,
 };
-use candle_core::{DType, Device, Tensor, Var};
-use common::{assert_close, bits, check_gradient, random, values};
+use candle_core::{DType, Tensor, Var};
+use common::{assert_close, bits, check_gradient, device, random, values};
 
 const FIRST: Format = Format::ChannelsFirst;
 const EPS: f64 = 1e-3;
@@ -39,7 +39,7 @@ struct Case {
 impl Case {
     fn new(shape: Shape, activation: Activation, dtype: DType) -> Self {
         let (kernel, stride, groups, inputs, outputs) = shape;
-        let params = Params::new(&Device::Cpu, dtype, 3);
+        let params = Params::new(&device(), dtype, 3);
         let padding = ConvPadding::Explicit(Padding::uniform(kernel / 2));
         let conv = Conv2dOptions { stride, groups, padding, ..Conv2dOptions::default() };
         let options = ConvNormActOptions { names: ("conv", "bn"), conv, eps: EPS, momentum: 0.1, activation };
@@ -87,7 +87,7 @@ fn projected(y: &Tensor) -> Tensor {
 
 #[test]
 fn a_bias_before_batch_norm_moves_its_mean() {
-    let params = Params::new(&Device::Cpu, DType::F64, 3);
+    let params = Params::new(&device(), DType::F64, 3);
     let conv = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
     let options =
         ConvNormActOptions { names: ("conv", "bn"), conv, eps: EPS, momentum: 0.1, activation: Activation::Relu };

@@ -6,8 +6,8 @@ use c2f_ops::nn::{
     BatchNorm2d, Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Linear, NormMode, Params, Pass, Weights,
 };
 use c2f_ops::{Activation, Format, Maps};
-use candle_core::{DType, Device, Tensor};
-use common::{assert_close, fixture, random, values};
+use candle_core::{DType, Tensor};
+use common::{assert_close, device, fixture, random, values};
 
 const EPS: f64 = 1e-3;
 
@@ -22,7 +22,7 @@ fn value(params: &Params, name: &str) -> Tensor {
 #[test]
 fn running_statistics_follow_as_pytorchs() {
     let expected = fixture("batch_norm");
-    let params = Params::new(&Device::Cpu, DType::F32, 0);
+    let params = Params::new(&device(), DType::F32, 0);
     let norm = layer(&params);
     norm.run(&expected["x"], &Pass::train()).unwrap();
     norm.run(&expected["direction"], &Pass::train()).unwrap();
@@ -36,7 +36,7 @@ fn running_statistics_follow_as_pytorchs() {
 
 #[test]
 fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
-    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let params = Params::new(&device(), DType::F64, 0);
     let norm = layer(&params);
     let input = params.parameter("input", (2, 4, 3, 3), Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
     norm.run(&random((2, 4, 3, 3), 1), &Pass::train()).unwrap();
@@ -55,7 +55,7 @@ fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
 
 #[test]
 fn each_set_of_statistics_moves_alone() {
-    let params = Params::new(&Device::Cpu, DType::F64, 0).with_statistics(2);
+    let params = Params::new(&device(), DType::F64, 0).with_statistics(2);
     let norm = layer(&params);
     let x = (random((2, 4, 3, 3), 1) + 5.0).unwrap();
     norm.run(&x, &Pass::train().with_statistics(1)).unwrap();
@@ -69,14 +69,14 @@ fn each_set_of_statistics_moves_alone() {
 
 #[test]
 fn a_set_that_is_not_there_is_an_error() {
-    let norm = layer(&Params::new(&Device::Cpu, DType::F64, 0));
+    let norm = layer(&Params::new(&device(), DType::F64, 0));
     let error = norm.run(&random((2, 4, 3, 3), 1), &Pass::eval().with_statistics(1)).unwrap_err();
     assert!(error.to_string().contains("statistics 1 of 1"), "{error}");
 }
 
 #[test]
 fn detached_weights_get_no_gradient_but_pass_it_on() {
-    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let params = Params::new(&device(), DType::F64, 0);
     let linear = Linear::new(&params, 3, 2, true, Init::TORCH).unwrap();
     let input = params.parameter("input", (4, 3), Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
     let pass = Pass { norm: NormMode::Train, weights: Weights::Detached, statistics: 0 };
@@ -89,7 +89,7 @@ fn detached_weights_get_no_gradient_but_pass_it_on() {
 
 #[test]
 fn statistics_of_one_value_are_refused_and_move_nothing() {
-    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let params = Params::new(&device(), DType::F64, 0);
     let norm = layer(&params);
     let options = ConvNormActOptions {
         names: ("conv", "bn"),
@@ -121,7 +121,7 @@ fn statistics_of_one_value_are_refused_and_move_nothing() {
 
 #[test]
 fn groups_that_do_not_divide_the_channels_are_an_error() {
-    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let params = Params::new(&device(), DType::F64, 0);
     for groups in [0, 3, 8] {
         let options = Conv2dOptions { groups, ..Conv2dOptions::default() };
         let error = Conv2d::new(&params, 4, 4, (3, 3), options).unwrap_err();

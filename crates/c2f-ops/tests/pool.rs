@@ -5,8 +5,8 @@ mod common;
 use std::slice::from_ref;
 
 use c2f_ops::{Format, PoolConfig, avg_pool2d, global_avg_pool, max_pool2d};
-use candle_core::{DType, Device, Tensor, Var};
-use common::{assert_close, check_gradient, fixture, random, sum_gradients, values};
+use candle_core::{DType, Tensor, Var};
+use common::{assert_close, check_gradient, device, fixture, random, sum_gradients, values};
 
 const LAST: Format = Format::ChannelsLast;
 const FIRST: Format = Format::ChannelsFirst;
@@ -98,17 +98,17 @@ fn values_and_gradients_are_pytorchs() {
 
 #[test]
 fn the_first_largest_value_gets_the_gradient_and_nan_wins() {
-    let x = Var::new(&[[[[1.0f32], [1.0]], [[0.0], [1.0]]]], &Device::Cpu).unwrap();
+    let x = Var::new(&[[[[1.0f32], [1.0]], [[0.0], [1.0]]]], &device()).unwrap();
     let config = config((2, 2), (2, 2), (0, 0));
     let gradients = max_pool2d(&x, &config, LAST).unwrap().backward().unwrap();
     assert_eq!(values(gradients.get(&x).unwrap()), [1.0, 0.0, 0.0, 0.0]);
-    let x = Tensor::new(&[[[[1.0f32], [f32::NAN]], [[0.0], [1.0]]]], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[[[[1.0f32], [f32::NAN]], [[0.0], [1.0]]]], &device()).unwrap();
     assert!(values(&max_pool2d(&x, &config, LAST).unwrap())[0].is_nan());
 }
 
 #[test]
 fn impossible_windows_are_errors() {
-    let x = Tensor::zeros((1, 2, 5, 1), DType::F32, &Device::Cpu).unwrap();
+    let x = Tensor::zeros((1, 2, 5, 1), DType::F32, &device()).unwrap();
     for (kernel, stride, padding, says) in [
         ((2, 2), (2, 2), (0, 2), "padding 2 is more than half the kernel 2"),
         ((1, 1), (1, 1), (1, 1), "padding 1 is more than half the kernel 1"),

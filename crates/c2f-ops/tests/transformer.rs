@@ -4,8 +4,8 @@ mod common;
 
 use c2f_ops::nn::{Init, Linear, Params, Pass};
 use c2f_ops::{Result, gelu, layer_norm, linear, scaled_dot_product_attention, softmax};
-use candle_core::{DType, Device, Tensor};
-use common::{assert_close, check_gradient, fixture, random, sum_gradients, values};
+use candle_core::{DType, Tensor};
+use common::{assert_close, check_gradient, device, fixture, random, sum_gradients, values};
 
 type Operation = fn(&[Tensor]) -> Result<Tensor>;
 
@@ -62,7 +62,7 @@ fn a_linear_layer_is_a_product_of_rows_whatever_their_axes() {
 
 #[test]
 fn a_scaled_linear_layer_scales_its_outputs() {
-    let params = Params::new(&Device::Cpu, DType::F64, 1);
+    let params = Params::new(&device(), DType::F64, 1);
     let layer = Linear::new(&params, 5, 7, true, Init::TORCH).unwrap();
     params.get("bias").unwrap().var.set(&random(7, 4)).unwrap();
     let (x, scale) = (random((2, 3, 5), 1), random(7, 3));
@@ -73,12 +73,12 @@ fn a_scaled_linear_layer_scales_its_outputs() {
 
 #[test]
 fn extreme_values_stay_finite_and_nan_stays_nan() {
-    let x = Tensor::new(&[-1e30f32, -20.0, 0.0, 20.0, 1e30], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[-1e30f32, -20.0, 0.0, 20.0, 1e30], &device()).unwrap();
     assert_eq!(values(&gelu(&x).unwrap())[2..], [0.0, 20.0, f64::from(1e30f32)]);
     assert!(values(&gelu(&x).unwrap())[..2].iter().all(|y| y.abs() < 1e-6));
     assert_eq!(values(&softmax(&x).unwrap())[4], 1.0);
     assert!(values(&softmax(&x).unwrap())[..4].iter().all(|y| y.abs() < 1e-37));
-    let nan = Tensor::new(&[1.0f32, f32::NAN], &Device::Cpu).unwrap();
+    let nan = Tensor::new(&[1.0f32, f32::NAN], &device()).unwrap();
     assert!(values(&gelu(&nan).unwrap())[1].is_nan());
     assert!(values(&softmax(&nan).unwrap()).iter().all(|y| y.is_nan()));
 }
@@ -92,6 +92,6 @@ fn shapes_that_do_not_fit_are_errors() {
     let error = layer_norm(&random((2, 0), 1), &nothing, &nothing, 1e-6).unwrap_err();
     assert!(error.to_string().contains("[2, 0]"), "{error}");
     assert!(softmax(&random((), 1)).is_err());
-    assert!(softmax(&Tensor::zeros((2, 0), DType::F32, &Device::Cpu).unwrap()).is_err());
+    assert!(softmax(&Tensor::zeros((2, 0), DType::F32, &device()).unwrap()).is_err());
     assert!(scaled_dot_product_attention(&x, &random((2, 4), 1), &x).is_err());
 }

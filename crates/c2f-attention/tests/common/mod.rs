@@ -1,11 +1,15 @@
 //! What the tests of the model share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../../../c2f-ops/tests/common/device.rs"]
+mod device;
+
 use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
 use c2f_backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 use c2f_ops::Padding;
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
-use candle_core::{DType, Device, Shape, Tensor};
+use candle_core::{DType, Shape, Tensor};
+pub use device::device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -14,7 +18,7 @@ pub fn random(shape: impl Into<Shape>, seed: u64) -> Tensor {
     let shape = shape.into();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f64> = (0..shape.elem_count()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, &device()).unwrap()
 }
 
 /// The values in reading order.
@@ -34,7 +38,7 @@ pub fn assert_close(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64)
 
 /// An empty f64 store.
 pub fn params(seed: u64) -> Params {
-    Params::new(&Device::Cpu, DType::F64, seed)
+    Params::new(&device(), DType::F64, seed)
 }
 
 pub static INFO: BackboneInfo = BackboneInfo {

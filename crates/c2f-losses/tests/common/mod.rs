@@ -1,15 +1,19 @@
 //! What the tests of the losses share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../../../c2f-ops/tests/common/device.rs"]
+mod device;
+
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
+pub use device::device;
 
 /// The tensors of `tests/fixtures/losses.safetensors` whose names start with `prefix` and a dot, without it.
 pub fn fixture(prefix: &str) -> HashMap<String, Tensor> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/losses.safetensors");
-    let all = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let all = candle_core::safetensors::load(file, &device()).unwrap();
     let strip = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(prefix)?.strip_prefix('.')?.into(), tensor));
     all.into_iter().filter_map(strip).collect()
 }
@@ -58,7 +62,7 @@ pub fn check_gradient(input: &Tensor, loss: impl Fn(&Tensor) -> c2f_losses::Resu
         let moved = |step: f64| {
             let mut at = start.clone();
             at[i] += step;
-            let at = Tensor::from_vec(at, input.shape(), &Device::Cpu).unwrap();
+            let at = Tensor::from_vec(at, input.shape(), &device()).unwrap();
             loss(&at).unwrap().to_scalar::<f64>().unwrap()
         };
         let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;

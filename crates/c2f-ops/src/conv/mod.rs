@@ -57,9 +57,10 @@ pub fn conv2d(
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Var;
 
     use super::*;
+    use crate::test_device::device;
 
     fn values(x: &Tensor) -> Vec<f64> {
         x.flatten_all().unwrap().to_vec1().unwrap()
@@ -69,7 +70,7 @@ mod tests {
     fn integers(dims: (usize, usize, usize, usize), step: usize) -> Var {
         let count = dims.0 * dims.1 * dims.2 * dims.3;
         let numbers: Vec<f64> = (0..count).map(|i| ((i * step + 5) % 17) as f64 - 8.0).collect();
-        Var::from_vec(numbers, dims, &Device::Cpu).unwrap()
+        Var::from_vec(numbers, dims, &device()).unwrap()
     }
 
     #[test]

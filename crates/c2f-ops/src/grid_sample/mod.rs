@@ -72,10 +72,11 @@ impl Sampler {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::DType;
 
     use super::*;
     use crate::kernel::tests::{assert_same, var};
+    use crate::test_device::device;
 
     #[test]
     fn candles_operations_give_the_same_values_and_gradients() {
@@ -98,7 +99,7 @@ mod tests {
         let x = var((1, 2, 3, 4));
         let far = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 1.2, -1.2, 0.3];
         let points: Vec<f64> = far.iter().flat_map(|&a| far.iter().flat_map(move |&b| [a, b])).collect();
-        let grid = candle_core::Var::from_vec(points, (1, 8, 8, 2), &Device::Cpu).unwrap();
+        let grid = candle_core::Var::from_vec(points, (1, 8, 8, 2), &device()).unwrap();
         for padding in [GridPadding::Zeros, GridPadding::Border] {
             for align_corners in [false, true] {
                 let format = Format::ChannelsFirst;
@@ -115,12 +116,12 @@ mod tests {
     #[test]
     fn pixels_beyond_the_whole_numbers_of_f32_are_the_same_composed() {
         let side = 4100;
-        let last = Tensor::arange(0u32, 16, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
-        let zeros = Tensor::zeros(side * side - 16, DType::F32, &Device::Cpu).unwrap();
+        let last = Tensor::arange(0u32, 16, &device()).unwrap().to_dtype(DType::F32).unwrap();
+        let zeros = Tensor::zeros(side * side - 16, DType::F32, &device()).unwrap();
         let x = Tensor::cat(&[&zeros, &last], 0).unwrap().reshape((1, 1, side, side)).unwrap();
         let point = |column: usize| 2.0 * column as f64 / (side - 1) as f64 - 1.0;
         let points: Vec<f32> = (0..8).flat_map(|i| [point(side - 1 - i) as f32, 1.0]).collect();
-        let grid = Tensor::from_vec(points, (1, 1, 8, 2), &Device::Cpu).unwrap();
+        let grid = Tensor::from_vec(points, (1, 1, 8, 2), &device()).unwrap();
         let (padding, format) = (GridPadding::Border, Format::ChannelsFirst);
         let sampler = Sampler { channels: 1, height: side, width: side, padding, align_corners: true, format };
         let values = |y: Tensor| y.flatten_all().unwrap().to_vec1::<f32>().unwrap();

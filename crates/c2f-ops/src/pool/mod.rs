@@ -75,13 +75,14 @@ mod tests {
     use super::*;
     use crate::kernel::tests::{assert_same, var};
     use crate::separable;
-    use candle_core::{Device, Var};
+    use crate::test_device::device;
+    use candle_core::Var;
 
     #[test]
     fn of_equal_values_both_forms_choose_the_first_and_nan_wins() {
         // Few different values: nearly every window has ties along both axes.
         let values: Vec<f64> = (0..2 * 3 * 6 * 6_u32).map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 30)).collect();
-        let x = Var::from_tensor(&Tensor::from_vec(values, (2, 3, 6, 6), &Device::Cpu).unwrap()).unwrap();
+        let x = Var::from_tensor(&Tensor::from_vec(values, (2, 3, 6, 6), &device()).unwrap()).unwrap();
         let windows = |config: &PoolConfig| Windows::new(MAX, (6, 6), config).unwrap();
         for (kernel, stride, padding) in [((3, 3), (2, 2), (1, 1)), ((2, 4), (1, 2), (1, 0)), ((4, 2), (2, 1), (0, 1))]
         {
@@ -92,7 +93,7 @@ mod tests {
         let config = PoolConfig { kernel: (2, 2), stride: (2, 2), padding: (0, 0) };
         let mut values = vec![1.0_f64; 36];
         values[7] = f64::NAN;
-        let x = Tensor::from_vec(values, (1, 1, 6, 6), &Device::Cpu).unwrap();
+        let x = Tensor::from_vec(values, (1, 1, 6, 6), &device()).unwrap();
         let y = composed::max_pool2d(&x, windows(&config), Format::ChannelsFirst).unwrap();
         let y: Vec<f64> = y.flatten_all().unwrap().to_vec1().unwrap();
         assert!(y[0].is_nan() && y[1..].iter().all(|value| *value == 1.0), "{y:?}");

@@ -1,10 +1,13 @@
 //! What the tests of the operations share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+mod device;
+
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Shape, Tensor, Var};
+use candle_core::{DType, Shape, Tensor, Var};
+pub use device::device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -16,7 +19,7 @@ pub fn random(shape: impl Into<Shape>, seed: u64) -> Tensor {
     let shape = shape.into();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f64> = (0..shape.elem_count()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, &device()).unwrap()
 }
 
 /// The values in reading order.
@@ -68,7 +71,7 @@ pub fn check_gradient(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> c2f_ops::Resul
                 let mut at = start.clone();
                 at[j] += step;
                 let mut inputs = inputs.to_vec();
-                inputs[i] = Tensor::from_vec(at, input.shape(), &Device::Cpu).unwrap();
+                inputs[i] = Tensor::from_vec(at, input.shape(), &device()).unwrap();
                 project(&f(&inputs).unwrap()).to_scalar::<f64>().unwrap()
             };
             let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
@@ -89,5 +92,5 @@ fn project(output: &Tensor) -> Tensor {
 /// The tensors of `tests/fixtures/NAME.safetensors`.
 pub fn fixture(name: &str) -> HashMap<String, Tensor> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.safetensors"));
-    candle_core::safetensors::load(file, &Device::Cpu).unwrap()
+    candle_core::safetensors::load(file, &device()).unwrap()
 }

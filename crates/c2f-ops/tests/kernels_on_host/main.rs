@@ -14,7 +14,7 @@ mod rows;
 mod windows;
 
 use c2f_ops::Result;
-use candle_core::{DType, Shape, Tensor, Var, WithDType};
+use candle_core::{DType, Device, Shape, Tensor, Var, WithDType};
 use common::{random, values};
 use launch::Element;
 
@@ -33,7 +33,8 @@ impl Real for f64 {
 
 /// Random values of type `T` in -`scale`..`scale`.
 fn numbers<T: Real>(shape: impl Into<Shape>, scale: f64, seed: u64) -> Tensor {
-    (random(shape, seed) * scale).unwrap().to_dtype(T::DTYPE).unwrap()
+    let x = random(shape, seed).to_device(&Device::Cpu).unwrap();
+    (x * scale).unwrap().to_dtype(T::DTYPE).unwrap()
 }
 
 /// What the CPU makes of the inputs in f64: the output, the inputs' gradients for a random gradient of the output, and that one, which is
