@@ -34,6 +34,7 @@ pub fn ci(root: &Path) -> Result<()> {
     };
     cargo(&["fmt", "--all", "--check"])?;
     crate::tidy::check(root)?;
+    crate::kernels::check(root)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(&CANDLE_DATASETS.split(' ').collect::<Vec<_>>())?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;

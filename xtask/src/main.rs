@@ -2,6 +2,7 @@
 
 mod bench;
 mod chores;
+mod kernels;
 mod process;
 mod reproduce;
 mod table;
@@ -30,6 +31,8 @@ enum Chore {
         #[arg(long, default_value = "python3")]
         python: PathBuf,
     },
+    /// Compiles the kernels for NVIDIA's cards by nvcc, where there is one, and looks for kernels that need too many registers.
+    Kernels,
     /// Trains every method with every seed, and compares them.
     ReproduceTable(reproduce::Args),
     /// The project's own rules about its sources, which no compiler checks.
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Bench(args) => bench::run(&root, &args),
         Chore::Ci => chores::ci(&root),
         Chore::Fixtures { python } => chores::fixtures(&root, &python),
+        Chore::Kernels => kernels::check(&root),
         Chore::ReproduceTable(args) => reproduce::run(&root, &args),
         Chore::Tidy => tidy::check(&root),
     }
