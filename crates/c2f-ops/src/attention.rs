@@ -17,6 +17,7 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Resul
     let width = q.dim(D::Minus1)?;
     let scores =
         q.affine(1.0 / (width as f64).sqrt(), 0.0)?.contiguous()?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
-    cost::report(scores.elem_count() * (width + v.dim(D::Minus1)?));
-    Ok(softmax(&scores)?.matmul(&v.contiguous()?)?)
+    let y = softmax(&scores)?.matmul(&v.contiguous()?)?;
+    cost::report(scores.elem_count() * (width + v.dim(D::Minus1)?), scores.elem_count() + y.elem_count());
+    Ok(y)
 }

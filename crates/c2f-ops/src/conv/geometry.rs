@@ -90,9 +90,14 @@ impl Geometry {
         self.taps() * self.c_in / self.groups
     }
 
+    /// Values of the output.
+    pub fn outputs(&self) -> usize {
+        self.batch * self.rows.output * self.columns.output * self.c_out
+    }
+
     /// Products in the whole output.
     pub fn multiply_adds(&self) -> usize {
-        self.batch * self.rows.output * self.columns.output * self.c_out * self.depth()
+        self.outputs() * self.depth()
     }
 
     /// Each channel is a group of its own, with one output.

@@ -32,8 +32,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         return Ok(y.reshape(dims)?);
     }
     let rows = x.reshape(((), inputs))?;
-    cost::report(rows.elem_count() * outputs);
     let y = rows.matmul(&weight.t()?)?.reshape(dims)?;
+    cost::report(y.elem_count() * inputs, y.elem_count());
     match bias {
         Some(bias) => Ok(y.broadcast_add(bias)?),
         None => Ok(y),

@@ -44,7 +44,7 @@ pub fn conv2d(
     format: Format,
 ) -> Result<Tensor> {
     let geometry = Geometry::new(format.dims(x)?, weight, bias, config)?;
-    cost::report(geometry.multiply_adds());
+    cost::report(geometry.multiply_adds(), geometry.outputs());
     if geometry.is_depthwise() {
         on_card!(x => cuda::depthwise(x, weight, bias, &geometry, format));
     }

@@ -76,7 +76,7 @@ impl<T: Float> Stored<T> {
         activation: Activation,
     ) -> crate::Result<(Self, Option<BatchStats>)> {
         let geometry = Geometry::new(self.dims(), weight, None, config)?;
-        cost::report(geometry.multiply_adds());
+        cost::report(geometry.multiply_adds(), geometry.outputs());
         let dims = (geometry.batch, geometry.c_out, geometry.rows.output, geometry.columns.output);
         if norm.given.is_none() {
             check_count(dims)?;
