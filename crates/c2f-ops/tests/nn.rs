@@ -3,10 +3,11 @@
 mod common;
 
 use c2f_ops::nn::{
-    BatchNorm2d, Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Linear, NormMode, Params, Pass, Weights,
+    BatchNorm2d, Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, LayerNorm, Linear,
+    NormMode, Params, Pass, Weights,
 };
-use c2f_ops::{Activation, Format, Maps};
-use candle_core::{DType, Tensor};
+use c2f_ops::{Activation, Format, Maps, Padding};
+use candle_core::{DType, Device, Tensor};
 use common::{assert_close, device, fixture, random, values};
 
 const EPS: f64 = 1e-3;
@@ -122,9 +123,70 @@ fn statistics_of_one_value_are_refused_and_move_nothing() {
 #[test]
 fn groups_that_do_not_divide_the_channels_are_an_error() {
     let params = Params::new(&device(), DType::F64, 0);
-    for groups in [0, 3, 8] {
+    for groups in [3, 8] {
         let options = Conv2dOptions { groups, ..Conv2dOptions::default() };
         let error = Conv2d::new(&params, 4, 4, (3, 3), options).unwrap_err();
         assert!(error.to_string().contains(&format!("{groups} groups don't divide 4")), "{error}");
     }
+}
+
+#[test]
+fn settings_that_no_layer_can_have_are_errors_that_name_them_and_make_no_variables() {
+    let params = Params::new(&Device::Cpu, DType::F64, 0);
+    let plain = Conv2dOptions::default();
+    let conv = |inputs, outputs, kernel, options| Conv2d::new(&params, inputs, outputs, kernel, options).unwrap_err();
+    let norm = |channels, eps, momentum| BatchNorm2d::new(&params, channels, eps, momentum).unwrap_err();
+    let linear = |inputs, outputs| Linear::new(&params, inputs, outputs, true, Init::TORCH).unwrap_err();
+    let layer_norm = |channels, eps| LayerNorm::new(&params, channels, eps).unwrap_err();
+    for (error, expected) in [
+        (conv(0, 4, (3, 3), plain), "Conv2d: inputs: 0, expected 1 or more"),
+        (conv(4, 0, (3, 3), plain), "Conv2d: outputs: 0"),
+        (conv(4, 4, (0, 3), plain), "Conv2d: kernel's height: 0"),
+        (conv(4, 4, (3, 0), plain), "Conv2d: kernel's width: 0"),
+        (conv(4, 4, (3, 3), Conv2dOptions { stride: 0, ..plain }), "Conv2d: stride: 0"),
+        (conv(4, 4, (3, 3), Conv2dOptions { groups: 0, ..plain }), "Conv2d: groups: 0"),
+        (norm(0, EPS, 0.1), "BatchNorm2d: channels: 0"),
+        (norm(4, -1.0, 0.1), "BatchNorm2d: eps is -1"),
+        (norm(4, f64::NAN, 0.1), "BatchNorm2d: eps is NaN"),
+        (norm(4, EPS, 1.5), "BatchNorm2d: momentum is 1.5"),
+        (norm(4, EPS, f64::NAN), "BatchNorm2d: momentum is NaN"),
+        (linear(0, 2), "Linear: inputs: 0"),
+        (linear(2, 0), "Linear: outputs: 0"),
+        (layer_norm(0, EPS), "LayerNorm: channels: 0"),
+        (layer_norm(4, f64::INFINITY), "LayerNorm: eps is inf"),
+    ] {
+        assert!(error.to_string().starts_with(expected), "{error} instead of {expected}");
+    }
+    assert!(params.entries().is_empty());
+}
+
+#[test]
+fn layers_print_themselves_in_one_line() {
+    let params = Params::zeros(&Device::Cpu, DType::F32);
+    let conv = |name, inputs, outputs, kernel, options| {
+        format!("{:?}", Conv2d::new(&params.at(name), inputs, outputs, kernel, options).unwrap())
+    };
+    let padded = |padding| Conv2dOptions { padding: ConvPadding::Explicit(padding), ..Conv2dOptions::default() };
+    let stem = Conv2dOptions { stride: 2, ..padded(Padding::uniform(3)) };
+    assert_eq!(conv("a", 3, 64, (7, 7), stem), "Conv2d(3, 64, kernel 7x7, stride 2, padding 3, no bias)");
+    let depthwise = Conv2dOptions { groups: 8, bias: true, padding: ConvPadding::Same, ..Conv2dOptions::default() };
+    assert_eq!(conv("b", 8, 8, (3, 3), depthwise), "Conv2d(8, 8, kernel 3x3, stride 1, padding same, groups 8)");
+    let wide = padded(Padding::symmetric(0, 3));
+    assert_eq!(conv("c", 8, 8, (1, 7), wide), "Conv2d(8, 8, kernel 1x7, stride 1, padding 0x3, no bias)");
+    let odd = padded(Padding { top: 0, bottom: 1, left: 2, right: 3 });
+    let expected = "Conv2d(8, 8, kernel 3x3, stride 1, padding 0 above, 1 below, 2 left, 3 right, no bias)";
+    assert_eq!(conv("d", 8, 8, (3, 3), odd), expected);
+
+    let linear = |name, bias| format!("{:?}", Linear::new(&params.at(name), 3, 2, bias, Init::TORCH).unwrap());
+    assert_eq!((linear("e", true), linear("f", false)), ("Linear(3, 2)".into(), "Linear(3, 2, no bias)".into()));
+    let norm = format!("{:?}", LayerNorm::new(&params.at("g"), 96, 1e-6).unwrap());
+    assert_eq!(norm, "LayerNorm(96, eps 1e-6)");
+    let two = BatchNorm2d::new(&params.at("h").with_statistics(2), 64, 1e-5, 0.1).unwrap();
+    assert_eq!(format!("{two:?}"), "BatchNorm2d(64, eps 1e-5, momentum 0.1, 2 sets of statistics)");
+    let (names, conv, activation) = (("conv", "bn"), Conv2dOptions::default(), Activation::Relu);
+    let options = ConvNormActOptions { names, conv, eps: EPS, momentum: 0.1, activation };
+    let block = format!("{:?}", ConvNormAct::new(&params.at("i"), 4, 8, (1, 1), options).unwrap());
+    let expected =
+        "ConvNormAct(Conv2d(4, 8, kernel 1x1, stride 1, no bias), BatchNorm2d(8, eps 1e-3, momentum 0.1), Relu)";
+    assert_eq!(block, expected);
 }

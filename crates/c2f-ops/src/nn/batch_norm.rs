@@ -1,14 +1,16 @@
 //! The BatchNorm layer.
 
+use std::fmt::{self, Debug, Formatter};
+
 use candle_core::{ModuleT, Tensor, Var};
 
-use super::{Init, NormMode, Params, Pass};
+use super::{Init, NormMode, Params, Pass, check};
 use crate::maps::Norm;
 use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train};
 
 /// Batch normalisation with one or two sets of running statistics (a set of its own for each kind of picture, as in
 /// AdvProp, Xie et al. 2020, section 3.2).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BatchNorm2d {
     weight: Var,
     bias: Var,
@@ -17,7 +19,7 @@ pub struct BatchNorm2d {
     momentum: f64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Running {
     mean: Var,
     var: Var,
@@ -28,8 +30,15 @@ impl BatchNorm2d {
     /// and `fine_running_var`. `momentum` is the share of the batch in the running statistics (PyTorch's convention).
     ///
     /// # Errors
-    /// If a parameter of that name exists with another shape.
+    /// If there are no channels, `eps` isn't a number from 0 or `momentum` not one in 0..=1, or a parameter of that name exists
+    /// with another shape.
     pub fn new(params: &Params, channels: usize, eps: f64, momentum: f64) -> Result<Self> {
+        check::positive("BatchNorm2d", &[("channels", channels)])?;
+        check::eps("BatchNorm2d", eps)?;
+        if !(0.0..=1.0).contains(&momentum) {
+            let message = format!("momentum is {momentum}, which isn't in 0..=1");
+            return Err(Error::Config { op: "BatchNorm2d", message });
+        }
         let running = ["", "fine_"][..params.statistics().clamp(1, 2)].iter().map(|set| {
             Ok(Running {
                 mean: params.buffer(&format!("{set}running_mean"), channels, 0.0)?,
@@ -90,6 +99,17 @@ impl BatchNorm2d {
             op: "batch_norm",
             message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
         })
+    }
+}
+
+impl Debug for BatchNorm2d {
+    /// Channels, eps, momentum, and how many sets of running statistics there are if it isn't one.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "BatchNorm2d({}, eps {:e}, momentum {}", self.weight.elem_count(), self.eps, self.momentum)?;
+        match self.running.len() {
+            1 => f.write_str(")"),
+            sets => write!(f, ", {sets} sets of statistics)"),
+        }
     }
 }
 

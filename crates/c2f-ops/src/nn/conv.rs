@@ -1,9 +1,14 @@
 //! The convolution layer.
 
+use std::fmt::{self, Debug, Formatter};
+
 use candle_core::{Module, Tensor, Var};
 
-use super::{Init, Params, Pass};
+use super::{Init, Params, Pass, check};
 use crate::{Conv2dConfig, Error, Format, Padding, Result, conv2d};
+
+/// What errors call it.
+const LAYER: &str = "Conv2d";
 
 /// How the padding of a convolution is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub enum ConvPadding {
 }
 
 /// A 2-d convolution, its weight being (O, I / groups, kh, kw) as in PyTorch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Conv2d {
     weight: Var,
     bias: Option<Var>,
@@ -54,7 +59,8 @@ impl Conv2d {
     /// Makes `weight` and, if asked for, `bias`.
     ///
     /// # Errors
-    /// If the groups don't divide both numbers of channels, or a parameter of that name exists with another shape.
+    /// If a size, the stride or the groups are zero, the groups don't divide both numbers of channels, or a parameter of that name
+    /// exists with another shape.
     pub fn new(
         params: &Params,
         inputs: usize,
@@ -63,9 +69,12 @@ impl Conv2d {
         options: Conv2dOptions,
     ) -> Result<Self> {
         let Conv2dOptions { stride, padding, groups, bias, init } = options;
-        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+        let channels = [("inputs", inputs), ("outputs", outputs), ("groups", groups)];
+        let sizes = [("kernel's height", kernel.0), ("kernel's width", kernel.1), ("stride", stride)];
+        check::positive(LAYER, &[channels, sizes].concat())?;
+        if !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
             let message = format!("{groups} groups don't divide {inputs} input and {outputs} output channels");
-            return Err(Error::Config { op: "conv2d", message });
+            return Err(Error::Config { op: LAYER, message });
         }
         let weight = params.parameter("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
         let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
@@ -110,6 +119,32 @@ impl Conv2d {
     /// The weight, as this pass sees it.
     pub(super) fn weight(&self, pass: &Pass) -> Tensor {
         pass.weight(&self.weight)
+    }
+}
+
+impl Debug for Conv2d {
+    /// Inputs, outputs, kernel and stride; padding, groups and the lack of a bias, where there are such.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (outputs, inputs, kh, kw) = self.weight.dims4().map_err(|_| fmt::Error)?;
+        let Conv2dConfig { stride, groups, .. } = self.config;
+        write!(f, "Conv2d({}, {outputs}, kernel {kh}x{kw}, stride {}", inputs * groups, stride.0)?;
+        match self.padding {
+            ConvPadding::Same => f.write_str(", padding same")?,
+            ConvPadding::Explicit(padding) if padding == Padding::default() => {}
+            ConvPadding::Explicit(padding) if padding == Padding::uniform(padding.top) => {
+                write!(f, ", padding {}", padding.top)?;
+            }
+            ConvPadding::Explicit(Padding { top, bottom, left, right }) if (top, left) == (bottom, right) => {
+                write!(f, ", padding {top}x{left}")?;
+            }
+            ConvPadding::Explicit(Padding { top, bottom, left, right }) => {
+                write!(f, ", padding {top} above, {bottom} below, {left} left, {right} right")?;
+            }
+        }
+        if groups != 1 {
+            write!(f, ", groups {groups}")?;
+        }
+        f.write_str(if self.bias.is_some() { ")" } else { ", no bias)" })
     }
 }
 

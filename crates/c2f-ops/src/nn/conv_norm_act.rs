@@ -1,5 +1,7 @@
 //! Convolution, BatchNorm and activation in one layer.
 
+use std::fmt::{self, Debug, Formatter};
+
 use candle_core::{ModuleT, Tensor};
 
 use super::{BatchNorm2d, Conv2d, Conv2dOptions, Params, Pass};
@@ -11,7 +13,7 @@ use crate::{Activation, Format, Maps, Result};
 ///
 /// A bias of the convolution, which VGG has, only moves BatchNorm's mean: where that is the batch's, the bias has no effect
 /// but on the running mean, and no gradient.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConvNormAct {
     conv: Conv2d,
     norm: BatchNorm2d,
@@ -37,7 +39,7 @@ impl ConvNormAct {
     /// Makes the variables of [`Conv2d`] and [`BatchNorm2d`] under `options.names`.
     ///
     /// # Errors
-    /// If a parameter of that name exists with another shape.
+    /// Those of [`Conv2d::new`] and [`BatchNorm2d::new`].
     pub fn new(
         params: &Params,
         inputs: usize,
@@ -74,6 +76,13 @@ impl ConvNormAct {
             self.norm.update_running_stats(&stats, pass)?;
         }
         Ok(y)
+    }
+}
+
+impl Debug for ConvNormAct {
+    /// The three layers.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "ConvNormAct({:?}, {:?}, {:?})", self.conv, self.norm, self.activation)
     }
 }
 

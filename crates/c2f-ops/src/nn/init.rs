@@ -51,7 +51,8 @@ impl Init {
     /// parameters are made nor on the device.
     ///
     /// # Errors
-    /// If an initialiser with fans is asked for a scalar or vector, or candle fails.
+    /// If an initialiser with fans is asked for a scalar or vector, the limits of a uniform one are no numbers in that order, or
+    /// candle fails.
     pub fn draw(&self, name: &str, shape: &Shape, seed: u64, dtype: DType, device: &Device) -> Result<Tensor> {
         let count = shape.elem_count();
         let dims = shape.dims();
@@ -59,6 +60,10 @@ impl Init {
         let values: Vec<f64> = match *self {
             Self::Constant(value) => vec![value; count],
             Self::Normal { mean, std } => (0..count).map(|_| mean + std * normal(&mut rng)).collect(),
+            Self::Uniform { low, high } if !(low <= high && (high - low).is_finite()) => {
+                let message = format!("{name} can't be drawn between {low} and {high}");
+                return Err(Error::Config { op: "init", message });
+            }
             Self::Uniform { low, high } => (0..count).map(|_| rng.random_range(low..=high)).collect(),
             Self::KaimingNormalFanOut => {
                 let std = (2.0 / matrix_dims(name, dims)?.fan_out).sqrt();
@@ -206,6 +211,15 @@ mod tests {
         // Uniform on (-b, b) has standard deviation b / sqrt(3).
         let bound = (1.0f64 / (32.0 * 9.0)).sqrt();
         assert!((std(Init::TORCH) / (bound / 3f64.sqrt()) - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn limits_of_a_uniform_distribution_are_numbers_in_order() {
+        for (low, high) in [(1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            let drawn = Init::Uniform { low, high }.draw("w", &Shape::from(4), 0, DType::F32, &Device::Cpu);
+            assert!(drawn.unwrap_err().to_string().contains("w can't be drawn between"), "{low} {high}");
+        }
+        Init::Uniform { low: 1.0, high: 1.0 }.draw("w", &Shape::from(4), 0, DType::F32, &Device::Cpu).unwrap();
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The layer normalisation layer.
 
+use std::fmt::{self, Debug, Formatter};
+
 use candle_core::{Module, Tensor, Var};
 
-use super::{Init, Params, Pass};
+use super::{Init, Params, Pass, check};
 use crate::{Result, layer_norm};
 
 /// [`layer_norm`] with a scale and a shift that are learned.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LayerNorm {
     weight: Var,
     bias: Var,
@@ -17,8 +19,10 @@ impl LayerNorm {
     /// Makes `weight` and `bias`, (channels).
     ///
     /// # Errors
-    /// If a parameter of that name exists with another shape.
+    /// If there are no channels, `eps` isn't a number from 0, or a parameter of that name exists with another shape.
     pub fn new(params: &Params, channels: usize, eps: f64) -> Result<Self> {
+        check::positive("LayerNorm", &[("channels", channels)])?;
+        check::eps("LayerNorm", eps)?;
         let weight = params.parameter("weight", channels, Init::Constant(1.0))?;
         let bias = params.parameter("bias", channels, Init::Constant(0.0))?;
         Ok(Self { weight, bias, eps })
@@ -30,6 +34,13 @@ impl LayerNorm {
     /// If the last dimension of `x` isn't `channels`.
     pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         layer_norm(x, &pass.weight(&self.weight), &pass.weight(&self.bias), self.eps)
+    }
+}
+
+impl Debug for LayerNorm {
+    /// Channels and eps.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "LayerNorm({}, eps {:e})", self.weight.elem_count(), self.eps)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The fully connected layer.
 
+use std::fmt::{self, Debug, Formatter};
+
 use candle_core::{Module, Tensor, Var};
 
-use super::{Init, Params, Pass};
+use super::{Init, Params, Pass, check};
 use crate::{Result, linear};
 
 /// y = x W^T + b, the weight being (out, in) as in PyTorch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Linear {
     weight: Var,
     bias: Option<Var>,
@@ -16,8 +18,9 @@ impl Linear {
     /// Makes `weight` and, if asked for, a `bias` that starts at zero.
     ///
     /// # Errors
-    /// If a parameter of that name exists with another shape.
+    /// If a size is zero, or a parameter of that name exists with another shape.
     pub fn new(params: &Params, inputs: usize, outputs: usize, bias: bool, init: Init) -> Result<Self> {
+        check::positive("Linear", &[("inputs", inputs), ("outputs", outputs)])?;
         let weight = params.parameter("weight", (outputs, inputs), init)?;
         let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
         Ok(Self { weight, bias })
@@ -40,6 +43,14 @@ impl Linear {
         let weight = pass.weight(&self.weight).broadcast_mul(&scale.reshape(((), 1))?)?;
         let bias = self.bias.as_ref().map(|bias| pass.weight(bias) * scale).transpose()?;
         linear(x, &weight, bias.as_ref())
+    }
+}
+
+impl Debug for Linear {
+    /// Inputs, outputs, and whether there is no bias.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (outputs, inputs) = self.weight.dims2().map_err(|_| fmt::Error)?;
+        write!(f, "Linear({inputs}, {outputs}{})", if self.bias.is_some() { "" } else { ", no bias" })
     }
 }
 

@@ -2,9 +2,13 @@
 //!
 //! A layer is made from a [`Params`], which names, initialises and keeps its variables, and is run with a [`Pass`],
 //! which says how BatchNorm behaves and whether the weights take part in the gradient. Nothing is global.
+//!
+//! Its settings are checked when it is made. As PyTorch's, a layer prints itself in one line, by `{:?}`:
+//! `Conv2d(3, 64, kernel 7x7, stride 2, padding 3, no bias)`.
 
 mod backend;
 mod batch_norm;
+mod check;
 mod conv;
 mod conv_norm_act;
 mod init;
