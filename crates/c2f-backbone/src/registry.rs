@@ -2,33 +2,30 @@
 
 use c2f_ops::nn::Params;
 
-use crate::features::FeaturePlan;
-use crate::networks::{c2f_tiny, convnext, efficientnet_lite, inception_v3, resnet, vgg, vision_transformer};
+use crate::networks::{Network, c2f_tiny, convnext, efficientnet_lite, inception_v3, resnet, vgg, vision_transformer};
 use crate::{Backbone, BackboneInfo, Endpoint, Error, FeatureConfig, Result};
 
-struct Registered {
-    info: &'static BackboneInfo,
-    build: fn(&Params, FeaturePlan) -> Result<Box<dyn Backbone>>,
-}
-
 /// One line per network.
-const BACKBONES: [Registered; 16] = [
-    Registered { info: &c2f_tiny::C2F_TINY, build: c2f_tiny::c2f_tiny },
-    Registered { info: &convnext::CONVNEXT_TINY, build: convnext::convnext_tiny },
-    Registered { info: &inception_v3::INCEPTION_V3, build: inception_v3::inception_v3 },
-    Registered { info: &resnet::RESNET101, build: resnet::resnet101 },
-    Registered { info: &resnet::RESNET152, build: resnet::resnet152 },
-    Registered { info: &resnet::RESNET18, build: resnet::resnet18 },
-    Registered { info: &resnet::RESNET34, build: resnet::resnet34 },
-    Registered { info: &resnet::RESNET50, build: resnet::resnet50 },
-    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE0, build: efficientnet_lite::tf_efficientnet_lite0 },
-    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE1, build: efficientnet_lite::tf_efficientnet_lite1 },
-    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE2, build: efficientnet_lite::tf_efficientnet_lite2 },
-    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE3, build: efficientnet_lite::tf_efficientnet_lite3 },
-    Registered { info: &efficientnet_lite::TF_EFFICIENTNET_LITE4, build: efficientnet_lite::tf_efficientnet_lite4 },
-    Registered { info: &vgg::VGG16_BN, build: vgg::vgg16_bn },
-    Registered { info: &vgg::VGG19_BN, build: vgg::vgg19_bn },
-    Registered { info: &vision_transformer::VIT_SMALL_PATCH16_224, build: vision_transformer::vit_small_patch16_224 },
+static BACKBONES: [&Network; 19] = [
+    &c2f_tiny::C2F_TINY,
+    &convnext::CONVNEXT_BASE,
+    &convnext::CONVNEXT_SMALL,
+    &convnext::CONVNEXT_TINY,
+    &inception_v3::INCEPTION_V3,
+    &resnet::RESNET101,
+    &resnet::RESNET152,
+    &resnet::RESNET18,
+    &resnet::RESNET34,
+    &resnet::RESNET50,
+    &efficientnet_lite::TF_EFFICIENTNET_LITE0,
+    &efficientnet_lite::TF_EFFICIENTNET_LITE1,
+    &efficientnet_lite::TF_EFFICIENTNET_LITE2,
+    &efficientnet_lite::TF_EFFICIENTNET_LITE3,
+    &efficientnet_lite::TF_EFFICIENTNET_LITE4,
+    &vgg::VGG16_BN,
+    &vgg::VGG19_BN,
+    &vision_transformer::VIT_BASE_PATCH16_224,
+    &vision_transformer::VIT_SMALL_PATCH16_224,
 ];
 
 /// The registered names, sorted.
@@ -41,7 +38,7 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// [`Error::UnknownBackbone`], with the near names.
 pub fn info(name: &str) -> Result<&'static BackboneInfo> {
-    Ok(find(name)?.info)
+    Ok(&find(name)?.info)
 }
 
 /// Makes a backbone, or the part of it that `config` says; its variables are named, initialised and kept by `params`.
@@ -50,8 +47,8 @@ pub fn info(name: &str) -> Result<&'static BackboneInfo> {
 /// [`Error::UnknownBackbone`], with the near names; [`Error::UnknownEndpoint`], with those that there are;
 /// [`Error::FrozenBeyond`]; or if `params` has a variable of the same name and another shape.
 pub fn build(name: &str, params: &Params, config: &FeatureConfig) -> Result<Box<dyn Backbone>> {
-    let found = find(name)?;
-    (found.build)(params, config.plan(found.info)?)
+    let Network { info, config: network } = find(name)?;
+    network.build(info, params, config)
 }
 
 /// The facts about a backbone's endpoint where `config` ends.
@@ -63,8 +60,8 @@ pub fn endpoint(name: &str, config: &FeatureConfig) -> Result<Endpoint> {
     Ok(*config.plan(info)?.endpoint(info))
 }
 
-fn find(name: &str) -> Result<&'static Registered> {
-    BACKBONES.iter().find(|backbone| backbone.info.name == name).ok_or_else(|| Error::UnknownBackbone {
+fn find(name: &str) -> Result<&'static Network> {
+    BACKBONES.into_iter().find(|backbone| backbone.info.name == name).ok_or_else(|| Error::UnknownBackbone {
         name: name.to_owned(),
         near: near(name),
         known: names(),

@@ -167,6 +167,8 @@ macro_rules! networks {
 
 networks! {
     c2f_tiny
+    convnext_base
+    convnext_small
     convnext_tiny
     inception_v3
     resnet101
@@ -181,6 +183,7 @@ networks! {
     tf_efficientnet_lite4
     vgg16_bn
     vgg19_bn
+    vit_base_patch16_224
     vit_small_patch16_224
 }
 

@@ -62,8 +62,10 @@ fn cost(name: &str, size: usize) -> Cost {
 }
 
 /// Published figures, with the classifier that a backbone doesn't have: torchvision 0.26's weight enums (`_ops`), timm's
-/// `results/benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv` for the transformer, and Google's README of EfficientNet-Lite.
-const PUBLISHED: [(&str, usize, f64); 15] = [
+/// `results/benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv` for the transformers, and Google's README of EfficientNet-Lite.
+const PUBLISHED: [(&str, usize, f64); 18] = [
+    ("convnext_base", 224, 15.355),
+    ("convnext_small", 224, 8.684),
     ("convnext_tiny", 224, 4.456),
     ("inception_v3", 299, 5.713),
     ("resnet101", 224, 7.801),
@@ -78,6 +80,7 @@ const PUBLISHED: [(&str, usize, f64); 15] = [
     ("tf_efficientnet_lite4", 300, 2.64),
     ("vgg16_bn", 224, 15.47),
     ("vgg19_bn", 224, 19.632),
+    ("vit_base_patch16_224", 224, 17.58),
     ("vit_small_patch16_224", 224, 4.61),
 ];
 

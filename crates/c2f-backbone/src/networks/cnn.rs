@@ -5,10 +5,14 @@ use c2f_ops::{Format, Maps, PoolConfig};
 use candle_core::Tensor;
 
 use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, Result};
 
-/// What a stage consists of.
+/// What a stage consists of: from maps to maps.
 pub(crate) trait Layer: Send + Sync {
+    /// Maps (B, C, H, W) to maps of the same batch.
+    ///
+    /// # Errors
+    /// If the layer can't take maps of that shape, or candle fails.
     fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps>;
 }
 
@@ -24,10 +28,12 @@ struct Cnn {
 /// The network with these stages, one for each endpoint. Only those that are wanted are made.
 pub(crate) fn cnn(
     info: &'static BackboneInfo,
-    plan: FeaturePlan,
-    stages: impl Iterator<Item = Result<Stage>>,
+    features: &FeatureConfig,
+    stages: impl IntoIterator<Item = Result<Stage>>,
 ) -> Result<Box<dyn Backbone>> {
-    Ok(Box::new(Cnn { info, plan, stages: stages.take(plan.stages).collect::<Result<_>>()? }))
+    let plan = features.plan(info)?;
+    let stages: Vec<Stage> = stages.into_iter().take(plan.stages).collect::<Result<_>>()?;
+    Ok(Box::new(Cnn { info, plan, stages }))
 }
 
 impl Backbone for Cnn {
@@ -58,6 +64,7 @@ impl Layer for ConvNormAct {
 }
 
 /// Max pooling.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct MaxPool(PoolConfig);
 
 impl MaxPool {

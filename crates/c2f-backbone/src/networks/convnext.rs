@@ -4,52 +4,74 @@ use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Init, LayerNorm, Linear, P
 use c2f_ops::{Format, Maps, Padding, gelu};
 use candle_core::{Tensor, Var};
 
+use super::Network;
 use super::cnn::{self, Stage, cnn};
-use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result};
 
-pub(crate) static CONVNEXT_TINY: BackboneInfo = BackboneInfo {
-    name: "convnext_tiny",
-    endpoints: &[
-        Endpoint::patches("stages.0", WIDTHS[0], 4),
-        Endpoint::patches("stages.1", WIDTHS[1], 8),
-        Endpoint::patches("stages.2", WIDTHS[2], 16),
-        Endpoint::patches("stages.3", WIDTHS[3], 32),
-    ],
-    input_size: 224,
-    mean: BackboneInfo::IMAGENET_MEAN,
-    std: BackboneInfo::IMAGENET_STD,
-    padding: PaddingStyle::Partial,
-    size_multiple: 1,
-};
+pub(crate) static CONVNEXT_TINY: Network = TINY.network("convnext_tiny", &TINY.endpoints());
+pub(crate) static CONVNEXT_SMALL: Network = SMALL.network("convnext_small", &SMALL.endpoints());
+pub(crate) static CONVNEXT_BASE: Network = BASE.network("convnext_base", &BASE.endpoints());
 
-const WIDTHS: [usize; 4] = [96, 192, 384, 768];
-const DEPTHS: [usize; 4] = [3, 3, 9, 3];
+const TINY: Config = Config { widths: [96, 192, 384, 768], depths: [3, 3, 9, 3] };
+const SMALL: Config = Config { widths: [96, 192, 384, 768], depths: [3, 3, 27, 3] };
+const BASE: Config = Config { widths: [128, 256, 512, 1024], depths: [3, 3, 27, 3] };
+
 const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
 const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
-pub(crate) fn convnext_tiny(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    let stages = (0..WIDTHS.len()).map(|stage| {
-        let width = WIDTHS[stage];
+struct Config {
+    /// Channels of each stage.
+    widths: [usize; 4],
+    /// Blocks of each stage.
+    depths: [usize; 4],
+}
+
+impl Config {
+    const fn network(&'static self, name: &'static str, endpoints: &'static [Endpoint]) -> Network {
+        let info = BackboneInfo { padding: PaddingStyle::Partial, ..BackboneInfo::torchvision(name, endpoints) };
+        Network { info, config: self }
+    }
+
+    const fn endpoints(&self) -> [Endpoint; 4] {
+        [
+            Endpoint::patches("stages.0", self.widths[0], 4),
+            Endpoint::patches("stages.1", self.widths[1], 8),
+            Endpoint::patches("stages.2", self.widths[2], 16),
+            Endpoint::patches("stages.3", self.widths[3], 32),
+        ]
+    }
+
+    fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
+        let width = self.widths[stage];
         let at = params.at(format_args!("stages.{stage}"));
         let mut layers = Stage::new();
         layers.push(Box::new(if stage == 0 {
             let (conv, norm) = (params.at("stem.0"), params.at("stem.1"));
             Shrink { norm_first: false, conv: patches(&conv, 3, width, 4)?, norm: LayerNorm::new(&norm, width, EPS)? }
         } else {
-            let (norm, conv, inputs) = (at.at("downsample.0"), at.at("downsample.1"), WIDTHS[stage - 1]);
+            let (norm, conv, inputs) = (at.at("downsample.0"), at.at("downsample.1"), self.widths[stage - 1]);
             Shrink {
                 norm_first: true,
                 norm: LayerNorm::new(&norm, inputs, EPS)?,
                 conv: patches(&conv, inputs, width, 2)?,
             }
         }));
-        let blocks = (0..DEPTHS[stage]).map(|block| Block::new(&at.at(format_args!("blocks.{block}")), width));
+        let blocks = (0..self.depths[stage]).map(|block| Block::new(&at.at(format_args!("blocks.{block}")), width));
         layers.push(Box::new(Blocks(blocks.collect::<Result<_>>()?)));
         Ok(layers)
-    });
-    cnn(&CONVNEXT_TINY, plan, stages)
+    }
+}
+
+impl super::Config for Config {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        cnn(info, features, (0..4).map(|stage| self.stage(params, stage)))
+    }
 }
 
 /// A convolution that sees each pixel once.

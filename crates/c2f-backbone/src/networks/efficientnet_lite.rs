@@ -4,59 +4,33 @@
 use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
+use super::Network;
 use super::cnn::{self, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result};
 
-/// A network of the family: how it grows out of the first.
-struct Variant {
-    info: &'static BackboneInfo,
-    width: f64,
-    depth: f64,
-}
+pub(crate) static TF_EFFICIENTNET_LITE0: Network = LITE0.network("tf_efficientnet_lite0", &LITE0.endpoints());
+pub(crate) static TF_EFFICIENTNET_LITE1: Network = LITE1.network("tf_efficientnet_lite1", &LITE1.endpoints());
+pub(crate) static TF_EFFICIENTNET_LITE2: Network = LITE2.network("tf_efficientnet_lite2", &LITE2.endpoints());
+pub(crate) static TF_EFFICIENTNET_LITE3: Network = LITE3.network("tf_efficientnet_lite3", &LITE3.endpoints());
+pub(crate) static TF_EFFICIENTNET_LITE4: Network = LITE4.network("tf_efficientnet_lite4", &LITE4.endpoints());
 
-const LITE0: Variant = Variant { info: &TF_EFFICIENTNET_LITE0, width: 1.0, depth: 1.0 };
-const LITE1: Variant = Variant { info: &TF_EFFICIENTNET_LITE1, width: 1.0, depth: 1.1 };
-const LITE2: Variant = Variant { info: &TF_EFFICIENTNET_LITE2, width: 1.1, depth: 1.2 };
-const LITE3: Variant = Variant { info: &TF_EFFICIENTNET_LITE3, width: 1.2, depth: 1.4 };
-const LITE4: Variant = Variant { info: &TF_EFFICIENTNET_LITE4, width: 1.4, depth: 1.8 };
-
-pub(crate) static TF_EFFICIENTNET_LITE0: BackboneInfo =
-    info("tf_efficientnet_lite0", 224, &endpoints([16, 24, 40, 112, 320]));
-pub(crate) static TF_EFFICIENTNET_LITE1: BackboneInfo =
-    info("tf_efficientnet_lite1", 240, &endpoints([16, 24, 40, 112, 320]));
-pub(crate) static TF_EFFICIENTNET_LITE2: BackboneInfo =
-    info("tf_efficientnet_lite2", 260, &endpoints([16, 24, 48, 120, 352]));
-pub(crate) static TF_EFFICIENTNET_LITE3: BackboneInfo =
-    info("tf_efficientnet_lite3", 300, &endpoints([24, 32, 48, 136, 384]));
-pub(crate) static TF_EFFICIENTNET_LITE4: BackboneInfo =
-    info("tf_efficientnet_lite4", 380, &endpoints([24, 32, 56, 160, 448]));
+const LITE0: Config = Config { width: 1.0, depth: 1.0, input_size: 224 };
+const LITE1: Config = Config { width: 1.0, depth: 1.1, input_size: 240 };
+const LITE2: Config = Config { width: 1.1, depth: 1.2, input_size: 260 };
+const LITE3: Config = Config { width: 1.2, depth: 1.4, input_size: 300 };
+const LITE4: Config = Config { width: 1.4, depth: 1.8, input_size: 380 };
 
 const STEM: usize = 32;
 const HEAD: usize = 1280;
 
-const fn endpoints(channels: [usize; 5]) -> [Endpoint; 6] {
-    [
-        Endpoint::same("blocks.0", channels[0], 2),
-        Endpoint::same("blocks.1", channels[1], 4),
-        Endpoint::same("blocks.2", channels[2], 8),
-        Endpoint::same("blocks.4", channels[3], 16),
-        Endpoint::same("blocks.6", channels[4], 32),
-        Endpoint::same("conv_head", HEAD, 32),
-    ]
-}
-
-const fn info(name: &'static str, input_size: usize, endpoints: &'static [Endpoint]) -> BackboneInfo {
-    BackboneInfo {
-        name,
-        endpoints,
-        input_size,
-        mean: [0.5; 3],
-        std: [0.5; 3],
-        padding: PaddingStyle::Same,
-        size_multiple: 1,
-    }
+/// How a network grows out of the first.
+struct Config {
+    /// Channels over the first one's.
+    width: f64,
+    /// Blocks over the first one's.
+    depth: f64,
+    input_size: usize,
 }
 
 /// A row of table 1 of the EfficientNet paper.
@@ -80,7 +54,31 @@ const ROWS: [Row; 7] = [
     Row { repeats: 1, kernel: 3, stride: 1, expansion: 6, outputs: 320 },
 ];
 
-impl Variant {
+impl Config {
+    const fn network(&'static self, name: &'static str, endpoints: &'static [Endpoint]) -> Network {
+        let info = BackboneInfo {
+            name,
+            endpoints,
+            input_size: self.input_size,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            padding: PaddingStyle::Same,
+            size_multiple: 1,
+        };
+        Network { info, config: self }
+    }
+
+    const fn endpoints(&self) -> [Endpoint; 6] {
+        [
+            Endpoint::same("blocks.0", self.outputs(0), 2),
+            Endpoint::same("blocks.1", self.outputs(1), 4),
+            Endpoint::same("blocks.2", self.outputs(2), 8),
+            Endpoint::same("blocks.4", self.outputs(4), 16),
+            Endpoint::same("blocks.6", self.outputs(6), 32),
+            Endpoint::same("conv_head", HEAD, 32),
+        ]
+    }
+
     /// Blocks of a row. Lite networks keep the first and the last as they are.
     fn repeats(&self, row: usize) -> usize {
         let repeats = ROWS[row].repeats;
@@ -88,14 +86,11 @@ impl Variant {
     }
 
     /// Channels behind a row: scaled to the nearest multiple of 8, but not to less than 90 % (timm's `make_divisible`).
-    fn outputs(&self, row: usize) -> usize {
+    const fn outputs(&self, row: usize) -> usize {
         let scaled = ROWS[row].outputs as f64 * self.width;
-        let rounded = ((scaled + 4.0) as usize / 8 * 8).max(8);
+        let nearest = (scaled + 4.0) as usize / 8 * 8;
+        let rounded = if nearest < 8 { 8 } else { nearest };
         if (rounded as f64) < 0.9 * scaled { rounded + 8 } else { rounded }
-    }
-
-    fn build(&self, params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-        cnn(self.info, plan, (0..6).map(|stage| self.stage(params, stage)))
     }
 
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
@@ -125,34 +120,25 @@ impl Variant {
     }
 }
 
-pub(crate) fn tf_efficientnet_lite0(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    LITE0.build(params, plan)
-}
-
-pub(crate) fn tf_efficientnet_lite1(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    LITE1.build(params, plan)
-}
-
-pub(crate) fn tf_efficientnet_lite2(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    LITE2.build(params, plan)
-}
-
-pub(crate) fn tf_efficientnet_lite3(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    LITE3.build(params, plan)
-}
-
-pub(crate) fn tf_efficientnet_lite4(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    LITE4.build(params, plan)
+impl super::Config for Config {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        cnn(info, features, (0..6).map(|stage| self.stage(params, stage)))
+    }
 }
 
 /// Row, position and whether it expands, of every block of the network that has `count` of them; nothing if none has.
 pub(crate) fn locate_blocks(count: usize) -> Vec<(usize, usize, bool)> {
-    let blocks = |variant: &Variant| -> Vec<_> {
-        let of_row = |row| (0..variant.repeats(row)).map(move |block| (row, block, ROWS[row].expansion != 1));
+    let blocks = |config: &Config| -> Vec<_> {
+        let of_row = |row| (0..config.repeats(row)).map(move |block| (row, block, ROWS[row].expansion != 1));
         (0..ROWS.len()).flat_map(of_row).collect()
     };
-    let variants = [LITE0, LITE1, LITE2, LITE3, LITE4];
-    variants.iter().map(blocks).find(|blocks| blocks.len() == count).unwrap_or_default()
+    let configs = [LITE0, LITE1, LITE2, LITE3, LITE4];
+    configs.iter().map(blocks).find(|blocks| blocks.len() == count).unwrap_or_default()
 }
 
 fn layer(inputs: usize, outputs: usize, kernel: usize) -> Layer {

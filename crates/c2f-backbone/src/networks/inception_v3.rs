@@ -10,59 +10,73 @@ use c2f_ops::{Maps, PoolConfig};
 
 use super::cnn::{self, MaxPool, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, PaddingStyle, Result};
+use super::{Config, Network};
+use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result};
 
-pub(crate) static INCEPTION_V3: BackboneInfo = BackboneInfo {
-    name: "inception_v3",
-    endpoints: &[
-        Endpoint { name: "Conv2d_2b_3x3", channels: 64, stride: 2, origin: 3.5 },
-        Endpoint { name: "Conv2d_4a_3x3", channels: 192, stride: 4, origin: 9.5 },
-        Endpoint { name: "Mixed_5d", channels: 288, stride: 8, origin: 13.5 },
-        Endpoint { name: "Mixed_6e", channels: 768, stride: 16, origin: 21.5 },
-        Endpoint { name: "Mixed_7c", channels: 2048, stride: 32, origin: 37.5 },
-    ],
-    input_size: 299,
-    mean: [0.5; 3],
-    std: [0.5; 3],
-    padding: PaddingStyle::Partial,
-    size_multiple: 1,
+pub(crate) static INCEPTION_V3: Network = Network {
+    info: BackboneInfo {
+        name: "inception_v3",
+        endpoints: &[
+            Endpoint { name: "Conv2d_2b_3x3", channels: 64, stride: 2, origin: 3.5 },
+            Endpoint { name: "Conv2d_4a_3x3", channels: 192, stride: 4, origin: 9.5 },
+            Endpoint { name: "Mixed_5d", channels: 288, stride: 8, origin: 13.5 },
+            Endpoint { name: "Mixed_6e", channels: 768, stride: 16, origin: 21.5 },
+            Endpoint { name: "Mixed_7c", channels: 2048, stride: 32, origin: 37.5 },
+        ],
+        input_size: 299,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+        padding: PaddingStyle::Partial,
+        size_multiple: 1,
+    },
+    config: &InceptionV3,
 };
 
-pub(crate) fn inception_v3(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    let stages = (0..5).map(|stage| {
-        let conv = |name, layer| -> Result<Box<dyn cnn::Layer>> { Ok(Box::new(basic(params, name, layer)?)) };
-        let pool = || -> Box<dyn cnn::Layer> { Box::new(MaxPool::new(3, 2, 0)) };
-        let unpadded = |inputs, outputs, stride| Layer { stride, padded: false, ..Layer::new(inputs, outputs, THREE) };
-        let module = |name: &str, inputs| Branches { params: params.at(name), inputs };
-        Ok(match stage {
-            0 => vec![
-                conv("Conv2d_1a_3x3", unpadded(3, 32, 2))?,
-                conv("Conv2d_2a_3x3", unpadded(32, 32, 1))?,
-                conv("Conv2d_2b_3x3", Layer::new(32, 64, THREE))?,
-            ],
-            1 => vec![
-                pool(),
-                conv("Conv2d_3b_1x1", Layer::new(64, 80, ONE))?,
-                conv("Conv2d_4a_3x3", unpadded(80, 192, 1))?,
-            ],
-            2 => vec![
-                pool(),
-                a(&module("Mixed_5b", 192), 32)?,
-                a(&module("Mixed_5c", 256), 64)?,
-                a(&module("Mixed_5d", 288), 64)?,
-            ],
-            3 => vec![
-                b(&module("Mixed_6a", 288))?,
-                c(&module("Mixed_6b", 768), 128)?,
-                c(&module("Mixed_6c", 768), 160)?,
-                c(&module("Mixed_6d", 768), 160)?,
-                c(&module("Mixed_6e", 768), 192)?,
-            ],
-            _ => vec![d(&module("Mixed_7a", 768))?, e(&module("Mixed_7b", 1280))?, e(&module("Mixed_7c", 2048))?],
-        })
-    });
-    cnn(&INCEPTION_V3, plan, stages)
+/// The only one of its family.
+struct InceptionV3;
+
+impl Config for InceptionV3 {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        let stages = (0..5).map(|stage| {
+            let conv = |name, layer| -> Result<Box<dyn cnn::Layer>> { Ok(Box::new(basic(params, name, layer)?)) };
+            let pool = || -> Box<dyn cnn::Layer> { Box::new(MaxPool::new(3, 2, 0)) };
+            let unpadded =
+                |inputs, outputs, stride| Layer { stride, padded: false, ..Layer::new(inputs, outputs, THREE) };
+            let module = |name: &str, inputs| Branches { params: params.at(name), inputs };
+            Ok(match stage {
+                0 => vec![
+                    conv("Conv2d_1a_3x3", unpadded(3, 32, 2))?,
+                    conv("Conv2d_2a_3x3", unpadded(32, 32, 1))?,
+                    conv("Conv2d_2b_3x3", Layer::new(32, 64, THREE))?,
+                ],
+                1 => vec![
+                    pool(),
+                    conv("Conv2d_3b_1x1", Layer::new(64, 80, ONE))?,
+                    conv("Conv2d_4a_3x3", unpadded(80, 192, 1))?,
+                ],
+                2 => vec![
+                    pool(),
+                    a(&module("Mixed_5b", 192), 32)?,
+                    a(&module("Mixed_5c", 256), 64)?,
+                    a(&module("Mixed_5d", 288), 64)?,
+                ],
+                3 => vec![
+                    b(&module("Mixed_6a", 288))?,
+                    c(&module("Mixed_6b", 768), 128)?,
+                    c(&module("Mixed_6c", 768), 160)?,
+                    c(&module("Mixed_6d", 768), 160)?,
+                    c(&module("Mixed_6e", 768), 192)?,
+                ],
+                _ => vec![d(&module("Mixed_7a", 768))?, e(&module("Mixed_7b", 1280))?, e(&module("Mixed_7c", 2048))?],
+            })
+        });
+        cnn(info, features, stages)
+    }
 }
 
 fn basic(params: &Params, name: &str, layer: Layer) -> Result<ConvNormAct> {

@@ -1,6 +1,11 @@
 //! One file for each family of networks.
 
+use c2f_ops::nn::Params;
+
+use crate::{Backbone, BackboneInfo, FeatureConfig, Result};
+
 pub(crate) mod c2f_tiny;
+pub(crate) mod cnn;
 pub(crate) mod convnext;
 pub(crate) mod efficientnet_lite;
 pub(crate) mod inception_v3;
@@ -8,5 +13,21 @@ pub(crate) mod resnet;
 pub(crate) mod vgg;
 pub(crate) mod vision_transformer;
 
-mod cnn;
 mod conv_norm_act;
+
+/// A network that can be asked for by name.
+pub(crate) struct Network {
+    pub info: BackboneInfo,
+    pub config: &'static dyn Config,
+}
+
+/// What tells a network from the others of its family: channels, blocks and the like.
+pub(crate) trait Config: Sync {
+    /// Makes the network, or the part of it that `features` says; its variables are named, initialised and kept by `params`.
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>>;
+}

@@ -3,52 +3,45 @@
 use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
+use super::Network;
 use super::cnn::{self, MaxPool, Stage, cnn};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, Result};
 
-pub(crate) static RESNET18: BackboneInfo = BackboneInfo::torchvision("resnet18", &BASIC);
-pub(crate) static RESNET34: BackboneInfo = BackboneInfo::torchvision("resnet34", &BASIC);
-pub(crate) static RESNET50: BackboneInfo = BackboneInfo::torchvision("resnet50", &BOTTLENECK);
-pub(crate) static RESNET101: BackboneInfo = BackboneInfo::torchvision("resnet101", &BOTTLENECK);
-pub(crate) static RESNET152: BackboneInfo = BackboneInfo::torchvision("resnet152", &BOTTLENECK);
+pub(crate) static RESNET18: Network = R18.network("resnet18", &R18.endpoints());
+pub(crate) static RESNET34: Network = R34.network("resnet34", &R34.endpoints());
+pub(crate) static RESNET50: Network = R50.network("resnet50", &R50.endpoints());
+pub(crate) static RESNET101: Network = R101.network("resnet101", &R101.endpoints());
+pub(crate) static RESNET152: Network = R152.network("resnet152", &R152.endpoints());
 
-static BASIC: [Endpoint; 4] = endpoints(BlockKind::Basic);
-static BOTTLENECK: [Endpoint; 4] = endpoints(BlockKind::Bottleneck);
+const R18: Config = Config { kind: BlockKind::Basic, depths: [2, 2, 2, 2] };
+const R34: Config = Config { kind: BlockKind::Basic, depths: [3, 4, 6, 3] };
+const R50: Config = Config { kind: BlockKind::Bottleneck, depths: [3, 4, 6, 3] };
+const R101: Config = Config { kind: BlockKind::Bottleneck, depths: [3, 4, 23, 3] };
+const R152: Config = Config { kind: BlockKind::Bottleneck, depths: [3, 8, 36, 3] };
 
-const fn endpoints(kind: BlockKind) -> [Endpoint; 4] {
-    let width = 64 * kind.expansion();
-    [
-        Endpoint::symmetric("layer1", width, 4),
-        Endpoint::symmetric("layer2", 2 * width, 8),
-        Endpoint::symmetric("layer3", 4 * width, 16),
-        Endpoint::symmetric("layer4", 8 * width, 32),
-    ]
+struct Config {
+    kind: BlockKind,
+    /// Blocks of each stage.
+    depths: [usize; 4],
 }
 
-pub(crate) fn resnet18(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET18, plan, stages(params, BlockKind::Basic, [2, 2, 2, 2]))
-}
+impl Config {
+    const fn network(&'static self, name: &'static str, endpoints: &'static [Endpoint]) -> Network {
+        Network { info: BackboneInfo::torchvision(name, endpoints), config: self }
+    }
 
-pub(crate) fn resnet34(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET34, plan, stages(params, BlockKind::Basic, [3, 4, 6, 3]))
-}
+    const fn endpoints(&self) -> [Endpoint; 4] {
+        let width = 64 * self.kind.expansion();
+        [
+            Endpoint::symmetric("layer1", width, 4),
+            Endpoint::symmetric("layer2", 2 * width, 8),
+            Endpoint::symmetric("layer3", 4 * width, 16),
+            Endpoint::symmetric("layer4", 8 * width, 32),
+        ]
+    }
 
-pub(crate) fn resnet50(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET50, plan, stages(params, BlockKind::Bottleneck, [3, 4, 6, 3]))
-}
-
-pub(crate) fn resnet101(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET101, plan, stages(params, BlockKind::Bottleneck, [3, 4, 23, 3]))
-}
-
-pub(crate) fn resnet152(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    cnn(&RESNET152, plan, stages(params, BlockKind::Bottleneck, [3, 8, 36, 3]))
-}
-
-fn stages(params: &Params, kind: BlockKind, depths: [usize; 4]) -> impl Iterator<Item = Result<Stage>> {
-    depths.into_iter().enumerate().map(move |(stage, depth)| {
+    fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
         let mut layers = Stage::new();
         if stage == 0 {
             let stem = Layer { stride: 2, ..Layer::new(3, 64, (7, 7)) };
@@ -56,17 +49,28 @@ fn stages(params: &Params, kind: BlockKind, depths: [usize; 4]) -> impl Iterator
             layers.push(Box::new(MaxPool::new(3, 2, 1)));
         }
         let width = 64 << stage;
-        for block in 0..depth {
+        for block in 0..self.depths[stage] {
             let (inputs, stride) = match (stage, block) {
                 (0, 0) => (64, 1),
-                (_, 0) => (width / 2 * kind.expansion(), 2),
-                _ => (width * kind.expansion(), 1),
+                (_, 0) => (width / 2 * self.kind.expansion(), 2),
+                _ => (width * self.kind.expansion(), 1),
             };
             let params = params.at(format_args!("layer{}.{block}", stage + 1));
-            layers.push(Box::new(Residual::new(&params, kind, inputs, width, stride)?));
+            layers.push(Box::new(Residual::new(&params, self.kind, inputs, width, stride)?));
         }
         Ok(layers)
-    })
+    }
+}
+
+impl super::Config for Config {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        cnn(info, features, (0..4).map(|stage| self.stage(params, stage)))
+    }
 }
 
 /// The two kinds of residual block (He et al. 2016, figure 5).

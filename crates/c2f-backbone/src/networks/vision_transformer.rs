@@ -5,25 +5,17 @@ use c2f_ops::nn::{Conv2d, Conv2dOptions, Init, LayerNorm, Linear, Params, Pass};
 use c2f_ops::{Format, gelu, resize_bicubic, scaled_dot_product_attention};
 use candle_core::{Tensor, Var};
 
+use super::Network;
 use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, Error, PaddingStyle, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, Error, FeatureConfig, PaddingStyle, Result};
 
-pub(crate) static VIT_SMALL_PATCH16_224: BackboneInfo = BackboneInfo {
-    name: "vit_small_patch16_224",
-    // Each but the last is a third of the way; the last has the final normalisation as well.
-    endpoints: &[
-        Endpoint::patches("blocks.3", WIDTH, PATCH),
-        Endpoint::patches("blocks.7", WIDTH, PATCH),
-        Endpoint::patches("norm", WIDTH, PATCH),
-    ],
-    input_size: GRID * PATCH,
-    mean: [0.5; 3],
-    std: [0.5; 3],
-    padding: PaddingStyle::Partial,
-    size_multiple: PATCH,
-};
+pub(crate) static VIT_SMALL_PATCH16_224: Network = SMALL.network("vit_small_patch16_224", &SMALL.endpoints());
+pub(crate) static VIT_BASE_PATCH16_224: Network = BASE.network("vit_base_patch16_224", &BASE.endpoints());
 
-const WIDTH: usize = 384;
+const SMALL: Config = Config { width: 384, heads: 6 };
+const BASE: Config = Config { width: 768, heads: 12 };
+
+/// Side of a patch in pixels.
 const PATCH: usize = 16;
 /// Patches along each side of the picture that it was made for.
 const GRID: usize = 14;
@@ -32,23 +24,68 @@ const EPS: f64 = 1e-6;
 /// timm cuts it off at 100 standard deviations.
 const WEIGHTS: Init = Init::Normal { mean: 0.0, std: 0.02 };
 
-pub(crate) fn vit_small_patch16_224(params: &Params, plan: FeaturePlan) -> Result<Box<dyn Backbone>> {
-    let options = Conv2dOptions { stride: PATCH, bias: true, ..Conv2dOptions::default() };
-    let blocks =
-        (0..plan.stages * BLOCKS_PER_STAGE).map(|block| Block::new(&params.at(format_args!("blocks.{block}"))));
-    let is_whole = plan.stages == VIT_SMALL_PATCH16_224.endpoints.len();
-    Ok(Box::new(VisionTransformer {
-        plan,
-        patches: Conv2d::new(&params.at("patch_embed.proj"), 3, WIDTH, (PATCH, PATCH), options)?,
-        class: params.parameter("cls_token", (1, 1, WIDTH), Init::Normal { mean: 0.0, std: 1e-6 })?,
-        positions: params.parameter("pos_embed", (1, 1 + GRID * GRID, WIDTH), WEIGHTS)?,
-        blocks: blocks.collect::<Result<_>>()?,
-        norm: is_whole.then(|| LayerNorm::new(&params.at("norm"), WIDTH, EPS)).transpose()?,
-    }))
+/// A transformer of twelve blocks on patches of 16 pixels; ViT-L has more and ViT-B/32 larger ones.
+#[derive(Clone, Copy)]
+struct Config {
+    /// Channels of a token.
+    width: usize,
+    /// Heads of the attention, which divide the width.
+    heads: usize,
+}
+
+impl Config {
+    const fn network(&'static self, name: &'static str, endpoints: &'static [Endpoint]) -> Network {
+        let info = BackboneInfo {
+            name,
+            endpoints,
+            input_size: GRID * PATCH,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            padding: PaddingStyle::Partial,
+            size_multiple: PATCH,
+        };
+        Network { info, config: self }
+    }
+
+    /// Each but the last is a third of the way; the last has the final normalisation as well.
+    const fn endpoints(&self) -> [Endpoint; 3] {
+        [
+            Endpoint::patches("blocks.3", self.width, PATCH),
+            Endpoint::patches("blocks.7", self.width, PATCH),
+            Endpoint::patches("norm", self.width, PATCH),
+        ]
+    }
+}
+
+impl super::Config for Config {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        let (plan, width) = (features.plan(info)?, self.width);
+        let options = Conv2dOptions { stride: PATCH, bias: true, ..Conv2dOptions::default() };
+        let blocks = (0..plan.stages * BLOCKS_PER_STAGE)
+            .map(|block| Block::new(&params.at(format_args!("blocks.{block}")), *self));
+        let is_whole = plan.stages == info.endpoints.len();
+        Ok(Box::new(VisionTransformer {
+            info,
+            plan,
+            width,
+            patches: Conv2d::new(&params.at("patch_embed.proj"), 3, width, (PATCH, PATCH), options)?,
+            class: params.parameter("cls_token", (1, 1, width), Init::Normal { mean: 0.0, std: 1e-6 })?,
+            positions: params.parameter("pos_embed", (1, 1 + GRID * GRID, width), WEIGHTS)?,
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: is_whole.then(|| LayerNorm::new(&params.at("norm"), width, EPS)).transpose()?,
+        }))
+    }
 }
 
 struct VisionTransformer {
+    info: &'static BackboneInfo,
     plan: FeaturePlan,
+    width: usize,
     patches: Conv2d,
     class: Var,
     /// Of the class token and of a 14 x 14 grid.
@@ -59,17 +96,17 @@ struct VisionTransformer {
 
 impl Backbone for VisionTransformer {
     fn info(&self) -> &BackboneInfo {
-        &VIT_SMALL_PATCH16_224
+        self.info
     }
 
     fn endpoint(&self) -> &Endpoint {
-        self.plan.endpoint(self.info())
+        self.plan.endpoint(self.info)
     }
 
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
         if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
-            return Err(Error::Patches { backbone: self.info().name, patch: PATCH, size: (height, width) });
+            return Err(Error::Patches { backbone: self.info.name, patch: PATCH, size: (height, width) });
         }
         let grid = (height / PATCH, width / PATCH);
         let mut x = self.embed(x, grid, &self.plan.pass(0, pass))?;
@@ -79,7 +116,7 @@ impl Backbone for VisionTransformer {
         if let Some(norm) = &self.norm {
             x = norm.run(&x, &self.plan.pass(self.plan.stages - 1, pass))?;
         }
-        let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, WIDTH))?;
+        let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, self.width))?;
         Ok(Format::ChannelsLast.to_nchw(&maps)?)
     }
 }
@@ -90,8 +127,8 @@ impl VisionTransformer {
         let format = Format::ChannelsLast;
         let patches = self.patches.run_as(&format.from_nchw(x)?, format, pass)?;
         let batch = x.dim(0)?;
-        let patches = patches.reshape((batch, (), WIDTH))?;
-        let class = pass.weight(&self.class).broadcast_as((batch, 1, WIDTH))?.contiguous()?;
+        let patches = patches.reshape((batch, (), self.width))?;
+        let class = pass.weight(&self.class).broadcast_as((batch, 1, self.width))?.contiguous()?;
         Ok(Tensor::cat(&[class, patches], 1)?.broadcast_add(&self.positions(grid, pass)?)?)
     }
 
@@ -103,14 +140,15 @@ impl VisionTransformer {
             return Ok(positions);
         }
         let class = positions.narrow(1, 0, 1)?;
-        let maps = positions.narrow(1, 1, GRID * GRID)?.reshape((1, GRID, GRID, WIDTH))?;
-        let resized = resize_bicubic(&maps, grid, Format::ChannelsLast)?.reshape((1, (), WIDTH))?;
+        let maps = positions.narrow(1, 1, GRID * GRID)?.reshape((1, GRID, GRID, self.width))?;
+        let resized = resize_bicubic(&maps, grid, Format::ChannelsLast)?.reshape((1, (), self.width))?;
         Ok(Tensor::cat(&[class, resized], 1)?)
     }
 }
 
 /// x + attention(norm(x)), then x + mlp(norm(x)).
 struct Block {
+    heads: usize,
     norm1: LayerNorm,
     qkv: Linear,
     proj: Linear,
@@ -120,17 +158,16 @@ struct Block {
 }
 
 impl Block {
-    const HEADS: usize = 6;
-
-    fn new(params: &Params) -> Result<Self> {
+    fn new(params: &Params, Config { width, heads }: Config) -> Result<Self> {
         let linear = |name: &str, inputs, outputs| Linear::new(&params.at(name), inputs, outputs, true, WEIGHTS);
         Ok(Self {
-            norm1: LayerNorm::new(&params.at("norm1"), WIDTH, EPS)?,
-            qkv: linear("attn.qkv", WIDTH, 3 * WIDTH)?,
-            proj: linear("attn.proj", WIDTH, WIDTH)?,
-            norm2: LayerNorm::new(&params.at("norm2"), WIDTH, EPS)?,
-            expand: linear("mlp.fc1", WIDTH, 4 * WIDTH)?,
-            project: linear("mlp.fc2", 4 * WIDTH, WIDTH)?,
+            heads,
+            norm1: LayerNorm::new(&params.at("norm1"), width, EPS)?,
+            qkv: linear("attn.qkv", width, 3 * width)?,
+            proj: linear("attn.proj", width, width)?,
+            norm2: LayerNorm::new(&params.at("norm2"), width, EPS)?,
+            expand: linear("mlp.fc1", width, 4 * width)?,
+            project: linear("mlp.fc2", 4 * width, width)?,
         })
     }
 
@@ -141,11 +178,11 @@ impl Block {
     }
 
     fn attend(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (batch, tokens, _) = x.dims3()?;
-        let qkv = self.qkv.run(x, pass)?.reshape((batch, tokens, 3, Self::HEADS, WIDTH / Self::HEADS))?;
+        let (batch, tokens, width) = x.dims3()?;
+        let qkv = self.qkv.run(x, pass)?.reshape((batch, tokens, 3, self.heads, width / self.heads))?;
         // (3, B, heads, N, d)
         let qkv = qkv.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let seen = scaled_dot_product_attention(&qkv.get(0)?, &qkv.get(1)?, &qkv.get(2)?)?;
-        Ok(self.proj.run(&seen.transpose(1, 2)?.reshape((batch, tokens, WIDTH))?, pass)?)
+        Ok(self.proj.run(&seen.transpose(1, 2)?.reshape((batch, tokens, width))?, pass)?)
     }
 }
