@@ -35,6 +35,16 @@ pub enum Error {
         /// The endpoint where the feature maps are taken.
         endpoint: &'static str,
     },
+    /// A network was to be made of too few stages.
+    #[error("{backbone} has {endpoints} endpoints, and stages for {stages} of them")]
+    Stages {
+        /// The backbone.
+        backbone: &'static str,
+        /// How many endpoints it has.
+        endpoints: usize,
+        /// How many stages there were.
+        stages: usize,
+    },
     /// Pictures that can't be cut into patches.
     #[error("{backbone} cuts pictures into patches of {patch} x {patch} pixels, which {} x {} isn't a multiple of", .size.0, .size.1)]
     Patches {

@@ -5,10 +5,10 @@ use c2f_ops::{Format, Maps, PoolConfig};
 use candle_core::Tensor;
 
 use crate::features::FeaturePlan;
-use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, Result};
+use crate::{Backbone, BackboneInfo, Endpoint, Error, FeatureConfig, Result};
 
-/// What a stage consists of: from maps to maps.
-pub(crate) trait Layer: Send + Sync {
+/// What a stage consists of: from maps to maps. c2f-ops' [`ConvNormAct`] is one.
+pub trait Layer: Send + Sync {
     /// Maps (B, C, H, W) to maps of the same batch.
     ///
     /// # Errors
@@ -17,7 +17,7 @@ pub(crate) trait Layer: Send + Sync {
 }
 
 /// The layers up to an endpoint from the one before it.
-pub(crate) type Stage = Vec<Box<dyn Layer>>;
+pub type Stage = Vec<Box<dyn Layer>>;
 
 struct Cnn {
     info: &'static BackboneInfo,
@@ -25,14 +25,62 @@ struct Cnn {
     stages: Vec<Stage>,
 }
 
-/// The network with these stages, one for each endpoint. Only those that are wanted are made.
-pub(crate) fn cnn(
+/// The convolutional network of these stages, one for each endpoint of `info`. It ends, and is frozen, where `features` says.
+///
+/// Stages behind the end aren't asked for: made while the iterator goes on, they leave no variables behind.
+///
+/// ```
+/// use c2f_backbone::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result, Stage, cnn};
+/// use c2f_ops::Activation;
+/// use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, Params};
+///
+/// static MINE: BackboneInfo = BackboneInfo {
+///     name: "mine",
+///     endpoints: &[
+///         Endpoint { name: "one", channels: 8, stride: 2, origin: 1.0 },
+///         Endpoint { name: "two", channels: 16, stride: 4, origin: 2.0 },
+///     ],
+///     input_size: 64,
+///     mean: [0.5; 3],
+///     std: [0.5; 3],
+///     padding: PaddingStyle::Partial,
+///     size_multiple: 1,
+/// };
+///
+/// /// A row of 2x2 convolutions that halve.
+/// fn mine(params: &Params, features: &FeatureConfig) -> Result<Box<dyn Backbone>> {
+///     let stages = [("one", 3, 8), ("two", 8, 16)].into_iter().map(|(name, inputs, outputs)| {
+///         let conv = Conv2dOptions { stride: 2, ..Conv2dOptions::default() };
+///         let (names, activation) = (("conv", "norm"), Activation::Relu);
+///         let options = ConvNormActOptions { names, conv, eps: 1e-5, momentum: 0.1, activation };
+///         let layer = ConvNormAct::new(&params.at(name), inputs, outputs, (2, 2), options)?;
+///         Ok(vec![Box::new(layer) as _])
+///     });
+///     cnn(&MINE, features, stages)
+/// }
+/// # use c2f_ops::nn::Pass;
+/// # use candle_core::{DType, Device, Tensor};
+/// # let params = Params::new(&Device::Cpu, DType::F32, 0);
+/// # let features = FeatureConfig { endpoint: Some("one".into()), freeze: Some("one".into()) };
+/// # let backbone = mine(&params, &features)?;
+/// # let images = Tensor::zeros((2, 3, 8, 6), DType::F32, &Device::Cpu)?;
+/// # assert_eq!(backbone.run(&images, &Pass::train())?.dims(), [2, 8, 4, 3]);
+/// # assert_eq!(params.entries().len(), 5);
+/// # Ok::<(), c2f_backbone::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::UnknownEndpoint`], [`Error::FrozenBeyond`], [`Error::Stages`] if there are fewer stages than endpoints, or what a stage gives.
+pub fn cnn(
     info: &'static BackboneInfo,
     features: &FeatureConfig,
     stages: impl IntoIterator<Item = Result<Stage>>,
 ) -> Result<Box<dyn Backbone>> {
     let plan = features.plan(info)?;
     let stages: Vec<Stage> = stages.into_iter().take(plan.stages).collect::<Result<_>>()?;
+    if stages.is_empty() || stages.len() < plan.stages {
+        return Err(Error::Stages { backbone: info.name, endpoints: info.endpoints.len(), stages: stages.len() });
+    }
     Ok(Box::new(Cnn { info, plan, stages }))
 }
 
@@ -77,5 +125,62 @@ impl MaxPool {
 impl Layer for MaxPool {
     fn run(&self, x: &Maps, _: &Pass) -> Result<Maps> {
         Ok(x.max_pool(&self.0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use c2f_ops::nn::{Init, Params};
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::PaddingStyle;
+
+    static TWO: BackboneInfo = BackboneInfo {
+        name: "two",
+        endpoints: &[Endpoint::symmetric("first", 3, 1), Endpoint::symmetric("second", 3, 1)],
+        input_size: 8,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+        padding: PaddingStyle::Symmetric,
+        size_multiple: 1,
+    };
+
+    /// Each value times a trained one.
+    struct Times(Var);
+
+    impl Layer for Times {
+        fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
+            let y = x.to_tensor(Format::ChannelsFirst)?.broadcast_mul(&pass.weight(&self.0))?;
+            Ok(Maps::new(&y, Format::ChannelsFirst)?)
+        }
+    }
+
+    fn build(params: &Params, count: usize, features: &FeatureConfig) -> Result<Box<dyn Backbone>> {
+        let stage = |index| -> Result<Stage> {
+            Ok(vec![Box::new(Times(params.at(index).parameter("factor", 1, Init::Constant(2.0))?))])
+        };
+        cnn(&TWO, features, (0..count).map(stage))
+    }
+
+    #[test]
+    fn what_lies_behind_the_end_is_not_made_and_what_is_frozen_gets_no_gradient() {
+        let params = Params::zeros(&Device::Cpu, DType::F32);
+        let to = |endpoint: &str| FeatureConfig { endpoint: Some(endpoint.to_owned()), freeze: None };
+        assert_eq!(build(&params, 2, &to("first")).unwrap().endpoint().name, "first");
+        assert_eq!(params.entries().len(), 1);
+        let frozen = FeatureConfig { endpoint: None, freeze: Some("first".to_owned()) };
+        let backbone = build(&params, 2, &frozen).unwrap();
+        let x = Tensor::ones((1, 3, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let gradients = backbone.run(&x, &Pass::train()).unwrap().sum_all().unwrap().backward().unwrap();
+        let has = |name: &str| gradients.get(&params.get(name).unwrap().var).is_some();
+        assert_eq!((has("0.factor"), has("1.factor")), (false, true));
+    }
+
+    #[test]
+    fn fewer_stages_than_endpoints_are_an_error() {
+        let params = Params::zeros(&Device::Cpu, DType::F32);
+        let error = build(&params, 1, &FeatureConfig::default()).err().unwrap();
+        assert_eq!(error.to_string(), "two has 2 endpoints, and stages for 1 of them");
     }
 }
