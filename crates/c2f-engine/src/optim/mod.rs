@@ -5,6 +5,7 @@ mod clip;
 mod each;
 mod groups;
 mod sgd;
+mod variables;
 
 use std::collections::BTreeMap;
 

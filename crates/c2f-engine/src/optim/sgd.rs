@@ -4,7 +4,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use candle_nn::Optimizer;
 
-use super::each::each;
+use super::variables::Variables;
 use super::{Gradients, Member, State, by_name, unnamed};
 use crate::Result;
 
@@ -14,9 +14,8 @@ use crate::Result;
 /// It is one of candle's optimisers, too: what `candle_nn::SGD` lacks is momentum, Nesterov's, decay and groups.
 #[derive(Clone, Debug)]
 pub struct Sgd {
-    members: Vec<Member>,
+    variables: Variables,
     config: SgdConfig,
-    state: State,
 }
 
 /// Settings of [`Sgd`], as PyTorch has them.
@@ -42,7 +41,7 @@ impl Default for SgdConfig {
 impl Sgd {
     /// For variables with settings of their own; with no momentum gathered yet.
     pub fn with_members(members: Vec<Member>, config: SgdConfig) -> Self {
-        Self { members, config, state: State::new() }
+        Self { variables: Variables::new(members), config }
     }
 
     /// Moves the variables by gradients that are given by name.
@@ -50,27 +49,34 @@ impl Sgd {
     /// # Errors
     /// If a gradient has another shape than its variable.
     pub fn step_named(&mut self, gradients: &Gradients) -> Result<()> {
-        let Some(first) = self.members.first() else { return Ok(()) };
-        let buffers = each(&self.members, first.var.device(), |member| self.move_one(member, gradients));
-        for buffer in buffers {
-            self.state.extend(buffer?);
-        }
-        Ok(())
+        let config = self.config;
+        self.variables.step(gradients, |member, gradient, state| config.move_one(member, gradient, state))
     }
 
+    /// `NAME.momentum_buffer` for each variable that had a gradient.
+    pub fn state(&self) -> &State {
+        &self.variables.state
+    }
+
+    /// Takes a saved state up.
+    pub fn set_state(&mut self, state: State) {
+        self.variables.state = state;
+    }
+}
+
+impl SgdConfig {
     /// Moves one variable, and gives its new momentum buffer, if it has one, by name.
-    fn move_one(&self, member: &Member, gradients: &Gradients) -> Result<Option<(String, Tensor)>> {
-        let Some(gradient) = gradients.get(&member.name) else { return Ok(None) };
+    fn move_one(&self, member: &Member, gradient: &Tensor, state: &State) -> Result<Option<(String, Tensor)>> {
         let value = member.var.as_detached_tensor();
         let mut direction = gradient.clone();
         if member.weight_decay != 0.0 {
             direction = (direction + value.affine(member.weight_decay, 0.0)?)?;
         }
-        let SgdConfig { lr, momentum, nesterov, .. } = self.config;
+        let Self { lr, momentum, nesterov, .. } = *self;
         let mut kept = None;
         if momentum != 0.0 {
             let key = format!("{}.momentum_buffer", member.name);
-            let buffer = match self.state.get(&key) {
+            let buffer = match state.get(&key) {
                 Some(buffer) => (buffer.affine(momentum, 0.0)? + &direction)?,
                 None => direction.clone(),
             };
@@ -79,16 +85,6 @@ impl Sgd {
         }
         member.var.set(&(value - direction.affine(lr * member.lr_factor, 0.0)?)?)?;
         Ok(kept)
-    }
-
-    /// `NAME.momentum_buffer` for each variable that had a gradient.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// Takes a saved state up.
-    pub fn set_state(&mut self, state: State) {
-        self.state = state;
     }
 }
 
@@ -101,7 +97,7 @@ impl Optimizer for Sgd {
     }
 
     fn step(&mut self, gradients: &GradStore) -> candle_core::Result<()> {
-        Ok(self.step_named(&by_name(&self.members, gradients))?)
+        Ok(self.step_named(&by_name(&self.variables.members, gradients))?)
     }
 
     fn learning_rate(&self) -> f64 {
