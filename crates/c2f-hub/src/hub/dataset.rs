@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tracing::{info, warn};
+use tracing::info;
 use ureq::Agent;
 
 use super::cache::Repo;
@@ -63,18 +63,16 @@ impl Hub {
             let folder = repo.folder().display();
             failed(name, format!("{why}, and {folder} doesn't have {} whole", name.revision))
         };
+        let without = |unreachable: Option<String>| {
+            self.without_asking(unreachable, "the data set is the one that was", cached(), not_cached)
+        };
         if self.offline {
-            return cached().ok_or_else(|| not_cached("HF_HUB_OFFLINE is set"));
+            return without(None);
         }
         let agent = http::agent()?;
         let (info, revision) = match self.parquet_files(&agent, name) {
             Ok(found) => found,
-            Err(Failure::Unreachable(why)) => {
-                let why = format!("{} can't be reached ({why})", self.endpoint);
-                let Some(folder) = cached() else { return Err(not_cached(&why)) };
-                warn!("{why}, so the data set is the one that was fetched before: {}", folder.display());
-                return Ok(folder);
-            }
+            Err(Failure::Unreachable(why)) => return without(Some(why)),
             Err(Failure::Refused(why)) => return Err(failed(name, why)),
             Err(Failure::NoFile) => {
                 let page = self.dataset_page(name);

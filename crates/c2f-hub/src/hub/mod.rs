@@ -119,9 +119,12 @@ impl Hub {
         {
             return Ok(file);
         }
+        let without = |unreachable: Option<String>| {
+            let not_cached = |why: &str| failed(name, self.not_cached(&repo, name, why));
+            self.without_asking(unreachable, "the weights are those that were", cached(&repo, name), not_cached)
+        };
         if self.offline {
-            return cached(&repo, name)
-                .ok_or_else(|| failed(name, self.not_cached(&repo, name, "HF_HUB_OFFLINE is set")));
+            return without(None);
         }
         let agent = http::agent()?;
         for file in FILES {
@@ -129,18 +132,27 @@ impl Hub {
                 Ok(found) => return self.cached_or_fetched(&repo, name, file, &found, on_progress),
                 Err(Failure::NoFile) => {}
                 Err(Failure::Refused(why)) => return Err(failed(name, why)),
-                Err(Failure::Unreachable(why)) => {
-                    let why = format!("{} can't be reached ({why})", self.endpoint);
-                    let Some(file) = cached(&repo, name) else {
-                        return Err(failed(name, self.not_cached(&repo, name, &why)));
-                    };
-                    warn!("{why}, so the weights are those that were fetched before: {}", file.display());
-                    return Ok(file);
-                }
+                Err(Failure::Unreachable(why)) => return without(Some(why)),
             }
         }
         let page = self.page(name);
         Err(failed(name, format!("{page} doesn't exist, or has neither {} nor {}", FILES[0], FILES[1])))
+    }
+
+    /// What was fetched before, where the hub can't be asked: it mustn't be, or is `unreachable` for that reason, of which a
+    /// warning tells with `what` was fetched. Where nothing is cached, the error that `not_cached` makes of the reason.
+    fn without_asking(
+        &self,
+        unreachable: Option<String>,
+        what: &str,
+        cached: Option<PathBuf>,
+        not_cached: impl FnOnce(&str) -> Error,
+    ) -> Result<PathBuf> {
+        let Some(why) = unreachable else { return cached.ok_or_else(|| not_cached("HF_HUB_OFFLINE is set")) };
+        let why = format!("{} can't be reached ({why})", self.endpoint);
+        let path = cached.ok_or_else(|| not_cached(&why))?;
+        warn!("{why}, so {what} fetched before: {}", path.display());
+        Ok(path)
     }
 
     fn cached_or_fetched(
