@@ -15,7 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::formats::files::open_file;
+use crate::formats::files::{MAX_PICTURES, open_file};
 use crate::guard::guarded;
 use crate::{Error, Result};
 use pages::{MAX_BYTES, Pages};
@@ -24,6 +24,8 @@ const EXPECTED: &str = "a Parquet file with the columns `image` (of `bytes` and 
 /// The names that data sets give to the two columns.
 const IMAGES: [&str; 4] = ["image.bytes", "img.bytes", "image", "img"];
 const LABELS: [&str; 4] = ["label", "labels", "fine_label", "class"];
+/// The fewest bytes of a file that a row takes: those of the smallest picture. (One that many rows have might be there once.)
+const SMALLEST_ROW: u64 = 16;
 /// The most bytes of a label that is text: a dictionary could give a long one to every row.
 const MAX_LABEL: usize = 1000;
 
@@ -50,11 +52,12 @@ impl ParquetFile {
         let error = |message: String| Error::layout(path, format!("{message}, expected {EXPECTED}"));
         let read = || ParquetMetaDataReader::new().parse_and_finish(&file);
         let metadata = read_guarded(read).map_err(error)?;
-        // A row has a picture, which takes more than a byte. What a damaged file claims decides over memory.
+        // What a damaged file claims decides over memory.
         let claimed = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
         let rows = claimed.reduce(|sum, rows| sum?.checked_add(rows?)).unwrap_or(Some(0));
         let length = file.metadata().map_err(|e| Error::read(path, e))?.len();
-        if rows.is_none_or(|rows| rows > length) {
+        let most = (length / SMALLEST_ROW).min(MAX_PICTURES as u64);
+        if rows.is_none_or(|rows| rows > most) {
             return Err(error(format!("claims more rows than its {length} bytes can hold")));
         }
         let columns = metadata.file_metadata().schema_descr().columns();

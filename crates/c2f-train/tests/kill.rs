@@ -124,6 +124,38 @@ fn told_to_stop() {
     assert_same_tensors(&stopped, &whole);
 }
 
+#[test]
+fn predict_and_embed_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, pictures) = (folder.path().join("run"), folder.path().join("pictures"));
+    succeed(&train(&run, &["--set", "method=attention", "--set", "epochs=1"]));
+    common::draw_pictures(&pictures, 2, |_| true);
+    let (files, _) = c2f_data::pictures_below(&pictures).unwrap();
+    // Copies under many names, since embeddings are of different pictures: more than are seen before the signal.
+    let many = folder.path().join("many");
+    std::fs::create_dir(&many).unwrap();
+    for number in 0..5000 {
+        std::fs::hard_link(&files[0], many.join(format!("{number}.png"))).unwrap();
+    }
+    for (command, output) in [("predict", "answers.csv"), ("embed", "embeddings.safetensors")] {
+        let results = folder.path().join(command);
+        std::fs::create_dir(&results).unwrap();
+        let output = results.join(output);
+        let format: &[&str] = if command == "predict" { &["--format", "csv"] } else { &[] };
+        let mut told = program();
+        told.args([command, "--checkpoint", text(&run), "--output", text(&output), text(&many)]).args(format);
+        let mut child = told.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let has_begun = || std::fs::read_dir(&results).unwrap().count() > 0;
+        assert!(wait_until(&mut child, has_begun), "{command} ended before the signal");
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{command}: {}", String::from_utf8_lossy(&ended.stderr));
+        assert!(ended.stdout.is_empty(), "{}", String::from_utf8_lossy(&ended.stdout));
+        let left: Vec<_> = std::fs::read_dir(&results).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert!(left.is_empty(), "{command} left {left:?}");
+    }
+}
+
 /// When the last checkpoint was written.
 fn modified(run: &Path) -> Option<std::time::SystemTime> {
     std::fs::metadata(run.join("checkpoints/last.safetensors")).and_then(|m| m.modified()).ok()

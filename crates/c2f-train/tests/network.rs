@@ -36,6 +36,20 @@ fn a_folder_may_begin_with_the_home_folder() {
     let output = program().args(["data", "fetch", "cub2011", "--to=~/sets"]).env("HOME", home.path()).output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(told, format!("cub2011:{}/sets/CUB_200_2011\n", text(home.path())));
+
+    let missing = format!("{}/no", text(home.path()));
+    for arguments in [
+        &["eval", "--checkpoint=~/no", "--data", "synthetic"][..],
+        &["predict", "--checkpoint=~/no", "a.jpg"],
+        &["embed", "--checkpoint=~/no", "--output", "a.safetensors", "a.jpg"],
+        &["embed", "--backbone", "c2f_tiny", "--weights=~/no.pth", "--output", "a.safetensors", "a.jpg"],
+        &["train", "--resume", "--output=~/no/run"],
+        &["data", "sheet", "synthetic", "--output=~/no/a.png"],
+    ] {
+        let output = program().args(arguments).env("HOME", home.path()).output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && line.contains(&missing), "{arguments:?}: {line}");
+    }
 }
 
 /// The weights of the backbone `c2f_tiny`, as its initial ones are.

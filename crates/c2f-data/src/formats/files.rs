@@ -72,6 +72,10 @@ pub(crate) fn require_folder(path: &Path, expected: &str) -> Result<()> {
 /// The most bytes of a list or an annotation that is read at once. A line of a list has some 100.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// The most pictures that a data set may name, three times as many as the largest published ones have. A file of little more
+/// than commas would take a hundred times its size.
+pub(crate) const MAX_PICTURES: usize = 10_000_000;
+
 /// Reads a file; `expected` says what it should hold.
 pub(crate) fn read_bytes(path: &Path, expected: &str) -> Result<Vec<u8>> {
     let file = open_file(path, expected)?;

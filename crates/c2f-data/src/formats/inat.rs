@@ -1,14 +1,16 @@
 //! The iNaturalist competitions: pictures in folders, and annotations like COCO's in JSON.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::{BufReader, Read};
+use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::classes::distinct;
-use super::files::{open_file, require_folder};
+use super::files::{MAX_PICTURES, open_file, require_folder};
 use super::nan::WithoutNan;
 use super::pictures::{Listed, Pictures};
 use crate::{Dataset, Error, Kind, Result, Sample};
@@ -16,12 +18,15 @@ use crate::{Dataset, Error, Kind, Result, Sample};
 const EXPECTED: &str = "the competition's JSON with `images`, `annotations` and `categories`";
 
 /// The most bytes of JSON that are read, as a largest file of 2021 has somewhat more than 1 GB; longer ones end too early.
-const MAX_BYTES: u64 = 4 << 30;
+const MAX_BYTES: u64 = 2 << 30;
 
 #[derive(Deserialize)]
 struct Competition {
+    #[serde(deserialize_with = "bounded::<_, _, MAX_PICTURES>")]
     images: Vec<Image>,
+    #[serde(deserialize_with = "bounded::<_, _, MAX_PICTURES>")]
     annotations: Vec<Annotation>,
+    #[serde(deserialize_with = "bounded::<_, _, MAX_PICTURES>")]
     categories: Vec<Category>,
 }
 
@@ -107,6 +112,30 @@ fn parse<T: DeserializeOwned>(path: &Path, json: impl Read) -> Result<T> {
     })
 }
 
+/// A list of at most `MOST` values.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T, const MOST: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Bounded<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MOST} values")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(value) = values.next_element()? {
+                if list.len() == MOST {
+                    return Err(A::Error::invalid_length(MOST + 1, &self));
+                }
+                list.push(value);
+            }
+            Ok(list)
+        }
+    }
+    from.deserialize_seq(Bounded::<T, MOST>(PhantomData))
+}
+
 /// The pictures in the order of `images`, with the labels that `annotations` has for their ids.
 fn join(
     path: &Path,
@@ -145,6 +174,14 @@ fn join(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn lists_have_an_end() {
+        let read = |json: &str| bounded::<_, u8, 3>(&mut serde_json::Deserializer::from_str(json));
+        assert_eq!(read("[1, 2, 3]").unwrap(), [1, 2, 3]);
+        assert!(read("[1, 2, 3, 4]").unwrap_err().to_string().contains("a list of at most 3 values"));
+        assert!(read("{}").is_err());
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]

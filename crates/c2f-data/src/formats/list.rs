@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::classes::{labels, sorted};
 use super::csv::{Separator, fields};
-use super::files::read_text;
+use super::files::{MAX_PICTURES, read_text};
 use super::pictures::{Listed, Pictures};
 use super::split::split_name;
 use super::unicode::composed;
@@ -70,7 +70,7 @@ struct Row {
 /// if the pictures are dealt anew.
 pub(crate) fn open(list: &Path, listed: Listed, is_dealt_anew: bool) -> Result<Dataset> {
     let text = read_text(list, "a list with `file,label` or `file,label,split` in each line")?;
-    let List { rows, classes: found, has_no_header } = parse(list, &text, is_dealt_anew)?;
+    let List { rows, classes: found, has_no_header } = parse(list, &text, is_dealt_anew, MAX_PICTURES)?;
     drop(text);
     let folder = list.parent().unwrap_or(Path::new(""));
     let classes = sorted(found.clone());
@@ -141,7 +141,8 @@ impl Columns {
     }
 }
 
-fn parse(list: &Path, text: &str, is_dealt_anew: bool) -> Result<List> {
+/// Reads at most `most` rows.
+fn parse(list: &Path, text: &str, is_dealt_anew: bool, most: usize) -> Result<List> {
     let mut columns: Option<Columns> = None;
     let mut separator = None;
     let mut has_no_header = false;
@@ -183,6 +184,9 @@ fn parse(list: &Path, text: &str, is_dealt_anew: bool) -> Result<List> {
             None => None,
             Some(split) => Some(split.read(&field(split.column, "split")?).map_err(error)?),
         };
+        if rows.len() == most {
+            return Err(error(format!("names more than {most} pictures, expected at most that many")));
+        }
         let next = classes.len();
         let class = *classes.entry(class).or_insert(next);
         rows.push(Row { line, file, class, split });
@@ -224,12 +228,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn rows(text: &str) -> Vec<(String, String, Option<String>)> {
-        let List { rows, classes, .. } = parse(Path::new("list.csv"), text, false).unwrap();
+        let List { rows, classes, .. } = parse(Path::new("list.csv"), text, false, 4).unwrap();
         rows.into_iter().map(|r| (r.file, classes[r.class].clone(), r.split.map(str::to_owned))).collect()
     }
 
     fn error(text: &str) -> String {
-        parse(Path::new("list.csv"), text, false).err().unwrap().to_string()
+        parse(Path::new("list.csv"), text, false, 4).err().unwrap().to_string()
     }
 
     fn row(file: &str, class: &str, split: Option<&str>) -> (String, String, Option<String>) {
@@ -258,6 +262,7 @@ mod tests {
             ("a.jpg,Crow,train,x\n", 1, "has 4 fields"),
             ("a.jpg,Crow,held-out\n", 1, "expected `train`, `val` or `test`"),
             ("a.jpg,\"Crow\n", 1, "quote"),
+            ("a,A\nb,A\nc,A\n\nd,A\ne,A\nf,A\n", 6, "names more than 4 pictures"),
         ] {
             let message = error(text);
             assert!(message.contains(&format!("list.csv, line {line}: ")) && message.contains(what), "{message}");
@@ -301,7 +306,7 @@ mod tests {
             message.contains("line 2: the column `fold` has numbers") && message.contains("`fold=I/K`"),
             "{message}"
         );
-        let dealt = parse(Path::new("list.csv"), text, true).unwrap();
+        let dealt = parse(Path::new("list.csv"), text, true, 4).unwrap();
         assert!(dealt.rows.iter().all(|row| row.split.is_none()));
     }
 
@@ -318,7 +323,7 @@ mod tests {
     #[test]
     fn composed_and_decomposed_names_are_one_class() {
         let List { classes, .. } =
-            parse(Path::new("list.csv"), "a.jpg,H\u{e4}her\nb.jpg,Ha\u{308}her\n", false).unwrap();
+            parse(Path::new("list.csv"), "a.jpg,H\u{e4}her\nb.jpg,Ha\u{308}her\n", false, 4).unwrap();
         assert_eq!(classes, ["H\u{e4}her"]);
     }
 
@@ -327,7 +332,7 @@ mod tests {
 
         #[test]
         fn never_panics(text in "[a-c,;|\t\"\n\r é]{0,60}|\\PC*|(file|label|fold|is_train|[01,; \n\"]){0,30}", anew: bool) {
-            let _ = parse(Path::new("list.csv"), &text, anew);
+            let _ = parse(Path::new("list.csv"), &text, anew, 100);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use c2f_files::expand_home;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -107,8 +108,9 @@ impl Recipe {
     /// # Errors
     /// If there is neither, or the recipe is wrong.
     pub fn load(name_or_file: &str) -> Result<Self> {
-        if builtin::text(name_or_file).is_none() && Path::new(name_or_file).is_file() {
-            Self::from_file(Path::new(name_or_file))
+        let file = expand_home(Path::new(name_or_file));
+        if builtin::text(name_or_file).is_none() && file.is_file() {
+            Self::from_file(&file)
         } else {
             Self::builtin(name_or_file)
         }

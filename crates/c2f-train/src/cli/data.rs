@@ -11,7 +11,7 @@ use c2f_hub::{Limits, Step};
 use tracing::{info, warn};
 
 use super::data_spec::data_spec;
-use super::{print, print_json};
+use super::{path, print, print_json};
 use crate::bars::FileBars;
 use crate::terminal::word;
 
@@ -41,7 +41,7 @@ pub enum Command {
         /// inat2021-mini or pets
         kind: String,
         /// The folder that gets a folder with the data set
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_parser = path())]
         to: PathBuf,
     },
 }
@@ -51,7 +51,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Inspect { spec, json } => inspect(spec, *json),
         Command::Verify { spec, json } => verify::run(spec, *json),
         Command::Sheet(args) => sheet::run(args),
-        Command::Fetch { kind, to } => fetch(kind, &c2f_files::expand_home(to)),
+        Command::Fetch { kind, to } => fetch(kind, to),
     }
 }
 

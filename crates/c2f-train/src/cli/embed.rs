@@ -7,15 +7,16 @@ use c2f_backbone::FeatureConfig;
 use c2f_engine::{Embedder, Embeddings, Features, ahead};
 
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
+use super::signals::Signals;
 use super::weights_file::weights_file;
-use super::{device, print, usage};
+use super::{device, path, print, usage};
 use crate::bars;
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("network").required(true).args(["checkpoint", "backbone"]))]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: Option<PathBuf>,
     /// Instead of a checkpoint, a backbone with pretrained weights: the means of its feature maps
     #[arg(long, value_name = "NAME", requires = "weights")]
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long, value_enum, requires = "checkpoint")]
     features: Option<Which>,
     /// Where `embeddings` (N, D) go; its metadata list the `images`
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = path())]
     output: PathBuf,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -50,9 +51,11 @@ enum Which {
     Pooled,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+/// Gives the exit status: that of a signal, if one came; then nothing is written.
+pub fn run(args: &Args) -> Result<u8> {
     let embedder = embedder(args)?;
     let inputs = args.inputs.list()?;
+    let signals = Signals::listen()?;
     let mut embeddings = Embeddings::create(&args.output)?;
     let names: Vec<_> = inputs.iter().map(Input::name).collect();
     embeddings.check(names.iter().map(AsRef::as_ref))?;
@@ -78,16 +81,19 @@ pub fn run(args: &Args) -> Result<()> {
                 embeddings.push(pictures, &embedder.embed(&seen)?)?;
             }
             bar.inc(batch.len() as u64);
-            Ok::<_, anyhow::Error>(true)
+            Ok::<_, anyhow::Error>(!signals.came())
         },
     )?;
     bar.finish_and_clear();
+    if signals.came() {
+        return Ok(signals.exit_status());
+    }
     let (count, width) = embeddings.dims();
     if count > 0 {
         embeddings.finish()?;
         print(&format!("{}: {count} embeddings of {width} values", args.output.display()))?;
     }
-    unreadable.fail(inputs.len())
+    unreadable.fail(inputs.len()).map(|()| 0)
 }
 
 fn embedder(args: &Args) -> Result<Embedder> {

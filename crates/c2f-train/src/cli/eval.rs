@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use super::data_spec::data_spec;
 use super::views::ViewOptions;
-use super::{device, measures, percent, print, print_json};
+use super::{device, measures, path, percent, print, print_json};
 use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: PathBuf,
     /// The data set, `kind:path`; its classes are matched by name
     #[arg(long, value_name = "SPEC")]

@@ -12,8 +12,8 @@ use c2f_engine::TestViews;
 use image::RgbImage;
 
 use super::data_spec::{data_spec, is_of_hub};
-use super::usage;
 use super::views::ViewOptions;
+use super::{path, usage};
 
 /// The most that a list of names may take, in bytes.
 const MAX_LIST: u64 = 256 << 20;
@@ -23,10 +23,10 @@ const BATCH: usize = 16;
 #[derive(clap::Args)]
 pub struct Inputs {
     /// Pictures, folders (whatever is below), `-` (names on stdin, one a line), or data sets (`kind:path`)
-    #[arg(value_name = "IMAGE", required_unless_present = "from")]
+    #[arg(value_name = "IMAGE", required_unless_present = "from", value_parser = path())]
     images: Vec<PathBuf>,
     /// A file that names more of them, one a line
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = path())]
     from: Option<PathBuf>,
     /// Of data sets this split alone [default: all]
     #[arg(long, value_name = "NAME")]
@@ -161,7 +161,7 @@ impl Found<'_> {
         for line in text.split(end) {
             let line = if end == '\n' { line.trim_end_matches('\r') } else { line };
             if !line.is_empty() {
-                self.add(Path::new(line))?;
+                self.add(&c2f_files::expand_home(Path::new(line)))?;
             }
         }
         Ok(())

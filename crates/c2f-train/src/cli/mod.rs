@@ -17,9 +17,12 @@ mod views;
 mod weights;
 mod weights_file;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use c2f_engine::Error;
 use candle_core::Device;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::{bars, terminal};
@@ -66,9 +69,9 @@ pub fn run() -> Result<u8> {
     let done = match cli.command {
         None => return train::run(&train::Args::default()),
         Some(Command::Train(args)) => return train::run(&args),
+        Some(Command::Predict(args)) => return predict::run(&args),
+        Some(Command::Embed(args)) => return embed::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
-        Some(Command::Predict(args)) => predict::run(&args),
-        Some(Command::Embed(args)) => embed::run(&args),
         Some(Command::Recipe(command)) => recipe::run(&command),
         Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
@@ -128,6 +131,11 @@ fn without_backtrace(text: &str) -> String {
     let is_frame = |line: &str| line.split_once(": ").is_some_and(|(n, _)| n.parse::<u32>().is_ok());
     let lines = text.lines().map(str::trim).take_while(|line| !is_frame(line)).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(" ")
+}
+
+/// Reads paths, with the home folder in place of a `~` at their beginning: in `--output=~/run` no shell puts it there.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| c2f_files::expand_home(&path))
 }
 
 /// An error of the command line.

@@ -7,14 +7,15 @@ use anyhow::{Context, Result};
 use c2f_engine::{Guess, Network, Picture, ahead};
 
 use super::answers::{Answer, Answers, Format, Outcome, Prediction};
-use super::device;
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
+use super::signals::Signals;
+use super::{device, path};
 use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint, or the folder of a run (then its best)
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: PathBuf,
     /// How many classes for each picture
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -26,10 +27,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Write into this file instead of to stdout
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     output: Option<PathBuf>,
     /// For each picture, write one that shows its attention and its region map into this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     overlay: Option<PathBuf>,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -38,7 +39,8 @@ pub struct Args {
     inputs: Inputs,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+/// Gives the exit status: that of a signal, if one came; then the file of `--output` isn't written.
+pub fn run(args: &Args) -> Result<u8> {
     let network = c2f_engine::load_network(&args.checkpoint, &device(&args.device)?)?;
     let inputs = args.inputs.list()?;
     if let Some(folder) = &args.overlay {
@@ -46,6 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let overlays = args.overlay.as_deref();
     let mut names = overlays.map(|folder| OverlayNames::new(folder, inputs.iter().filter_map(Input::file)));
+    let signals = Signals::listen()?;
     let mut answers = Answers::open(if args.json { Format::Json } else { args.format }, args.output.as_deref())?;
     for file in inputs.iter().filter_map(Input::file) {
         answers.refuse_input(&file)?;
@@ -84,13 +87,16 @@ pub fn run(args: &Args) -> Result<()> {
             answers.push(&Answer { image: input.name().into_owned(), label, outcome })?;
         }
         bar.inc(batch.len() as u64);
-        answers.send()
+        Ok(answers.send()? && !signals.came())
     };
     let batch = batch_size(transforms.len());
     ahead(&inputs, batch, |input| input.views(&transforms, limits), &mut answer)?;
     bar.finish_and_clear();
+    if signals.came() {
+        return Ok(signals.exit_status());
+    }
     answers.finish()?;
-    unreadable.fail(inputs.len())
+    unreadable.fail(inputs.len()).map(|()| 0)
 }
 
 /// Writes an overlay for each picture, and gives its `top` classes.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The first signal asks to save and stop; the second ends the process at once.
+/// The first signal asks to stop in good order; the second ends the process at once.
 pub struct Signals {
     /// Set by the first signal.
     pub stop: Arc<AtomicBool>,
@@ -28,6 +28,11 @@ impl Signals {
                 .context("signal handler")?;
         }
         Ok(signals)
+    }
+
+    /// Whether there was one.
+    pub fn came(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// What shells expect of a process that a signal ended, 130 after Ctrl-C; 0 if there was none.

@@ -9,7 +9,7 @@ use c2f_engine::{Recipe, RunFolder, TrainOptions};
 use super::data_spec::on_disk;
 use super::signals::Signals;
 use super::weights_file::weights_file;
-use super::{device, one_line, results, usage};
+use super::{device, one_line, path, results, usage};
 use crate::bars::TrainBars;
 
 /// The default is the command without arguments.
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// The run's folder [default: a new one in runs/]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     output: Option<PathBuf>,
     /// Go on with the run in --output, with its recipe; with --set epochs=N for more epochs
     #[arg(long)]

@@ -15,7 +15,7 @@ const ENDINGS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
 /// The file of pretrained weights: that of this name, the best checkpoint (or else the last) of the run in the folder of this
 /// name, or else the file that the hub has under it.
 pub fn weights_file(text: &str) -> Result<PathBuf> {
-    let path = Path::new(text);
+    let path = &c2f_files::expand_home(Path::new(text));
     if path.is_dir() {
         let checkpoint = [best_path(path), last_path(path)].into_iter().find(|file| file.is_file());
         return checkpoint.ok_or_else(|| usage(format!("weights {text}: a folder without a run's checkpoints")));
@@ -28,7 +28,7 @@ pub fn weights_file(text: &str) -> Result<PathBuf> {
     }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
-        return Err(usage(format!("weights {text}: there is no such file")));
+        return Err(usage(format!("weights {}: there is no such file", path.display())));
     }
     let Some(name) = Name::parse(text) else {
         let hub = "ORG/REPO or a name of timm's such as resnet50.a1_in1k";

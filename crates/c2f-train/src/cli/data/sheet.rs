@@ -10,7 +10,7 @@ use c2f_report::{ClassSamples, PNG_MARK, contact_sheet, write_png};
 use tracing::{info, warn};
 
 use crate::cli::data_spec::data_spec;
-use crate::cli::{print, usage};
+use crate::cli::{path, print, usage};
 
 /// Classes on a sheet: with more of them, no viewer shows the sheet at a size at which anybody sees anything.
 const MOST_CLASSES: usize = 60;
@@ -20,7 +20,7 @@ pub struct Args {
     /// The data set, `kind:path`
     spec: String,
     /// The PNG to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     output: PathBuf,
     /// Pictures of each class, its first ones
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=16))]
