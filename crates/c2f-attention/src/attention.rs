@@ -19,7 +19,15 @@ impl AttentionMaps {
     /// # Errors
     /// If a parameter of that name exists with another shape.
     pub fn new(params: &Params, channels: usize, config: &PartsConfig) -> Result<Self> {
-        let init = if config.orthogonal { Init::Orthogonal { gain: config.gain } } else { Init::TORCH };
+        let init = match config {
+            PartsConfig { orthogonal: true, gain, .. } => Init::Orthogonal { gain: *gain },
+            PartsConfig { gain: 1.0, .. } => Init::TORCH,
+            PartsConfig { gain, .. } => {
+                // PyTorch's default of this convolution, times the gain.
+                let bound = gain / (channels as f64).sqrt();
+                Init::Uniform { low: -bound, high: bound }
+            }
+        };
         let options = ConvNormActOptions {
             names: ("conv", "bn"),
             conv: Conv2dOptions { init, ..Conv2dOptions::default() },

@@ -30,13 +30,16 @@ pub struct PartsConfig {
     pub scale: f64,
     /// Whether the attention weights start orthogonal (Coarse2Fine, Eshratifar et al. 2019) or as PyTorch's default.
     pub orthogonal: bool,
-    /// Length of each row of orthogonal attention weights; 1 in Saxe et al. 2014.
+    /// Length of each row of orthogonal attention weights; 1 in Saxe et al. 2014. Of the others a factor: with 1 their rows have a
+    /// length of 1 / sqrt(3) on average.
     pub gain: f64,
 }
 
 /// Settings of the inverse mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InverseConfig {
+    /// Where the region comes from.
+    pub source: RegionSource,
     /// How the region map makes the fine look's input.
     pub mode: RegionMode,
     /// Channels d to which each attended feature map is projected.
@@ -60,6 +63,28 @@ pub struct InverseConfig {
     /// Whether what a cell says is laid where the cell looks ([`Endpoint::origin`](c2f_backbone::Endpoint::origin)). If not, it lies in
     /// the middle of the cell's square, up to half a stride beside it.
     pub registered: bool,
+    /// Share of the picture that the box of [`RegionSource::Centre`] and [`RegionSource::Random`] has.
+    pub area: f64,
+}
+
+/// Where the region comes from. All but the first are controls: what a fine look is worth without what is learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegionSource {
+    /// The attended feature maps, decoded: Coarse2Fine.
+    Learned,
+    /// The attention alone: how far it lies above its mean, with a gain and a bias that are learnt.
+    Attention,
+    /// A box in the middle of each picture.
+    Centre,
+    /// A box of the same size anywhere, which depends on the picture's pixels alone.
+    Random,
+}
+
+impl RegionSource {
+    /// Whether an [`InverseMapping`](crate::InverseMapping) makes the region.
+    pub fn is_mapped(self) -> bool {
+        matches!(self, Self::Learned | Self::Attention)
+    }
 }
 
 /// How the region map R makes the fine look's input x~.
@@ -71,11 +96,14 @@ pub enum RegionMode {
     Zoom,
     /// Both: the box around R, times R in that box.
     MaskZoom,
+    /// The box around R, without a gradient; in it the picture where R is high, and a blurred one where it is low. What reaches R
+    /// says of each place whether its detail helps, which the four numbers of a box can't.
+    Detail,
 }
 
 impl RegionMode {
     /// Whether the fine look's input is sampled from a box.
     pub fn zooms(self) -> bool {
-        matches!(self, Self::Zoom | Self::MaskZoom)
+        matches!(self, Self::Zoom | Self::MaskZoom | Self::Detail)
     }
 }

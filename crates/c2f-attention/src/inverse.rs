@@ -5,7 +5,7 @@ use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPa
 use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
 use candle_core::{Tensor, Var};
 
-use crate::{Error, InverseConfig, Result, sample_boxes};
+use crate::{Error, InverseConfig, RegionSource, Result, sample_boxes};
 
 /// Learns where in the picture the attended feature maps E_k = A_k . F came from.
 ///
@@ -16,50 +16,42 @@ use crate::{Error, InverseConfig, Result, sample_boxes};
 /// begin where SCDA (Wei et al. 2017) ends, which keeps what lies above the mean; from there it learns.
 #[derive(Clone, Debug)]
 pub struct InverseMapping {
-    project: Conv2d,
-    decoder: Vec<ConvNormAct>,
-    logit: Conv2d,
+    /// None where the attention alone decides.
+    decoder: Option<Decoder>,
     attention_gain: Var,
+    bias: Var,
     detach_attended: bool,
     /// How far, in pixels down and to the right, what the cells say lies from where stretching puts it.
     shift: f64,
     format: Format,
 }
 
+/// From attended feature maps to logits.
+#[derive(Clone, Debug)]
+struct Decoder {
+    project: Conv2d,
+    stages: Vec<ConvNormAct>,
+    logit: Conv2d,
+}
+
 impl InverseMapping {
     /// Makes `project.weight` (d, C, 1, 1), `decoder.N.{conv,bn}.*`, `logit.{weight,bias}` and `attention_gain` (1), for
-    /// `maps` M attention maps and the feature maps of `endpoint`, of C channels: log2(stride / 4) stages.
+    /// `maps` M attention maps and the feature maps of `endpoint`, of C channels: log2(stride / 4) stages. From the attention alone only
+    /// `attention_gain` and `logit.bias`.
     ///
     /// # Errors
     /// If a parameter of that name exists with another shape.
     pub fn new(params: &Params, maps: usize, endpoint: &Endpoint, config: &InverseConfig) -> Result<Self> {
-        let Endpoint { channels, stride, origin, .. } = *endpoint;
-        let project = Conv2d::new(&params.at("project"), channels, config.channels, (1, 1), Conv2dOptions::default())?;
-        let mut width = maps * config.channels;
-        let mut decoder = Vec::new();
-        let mut cell = stride;
-        while cell > 4 {
-            let options = ConvNormActOptions {
-                names: ("conv", "bn"),
-                conv: Conv2dOptions { padding: ConvPadding::Explicit(Padding::uniform(1)), ..Conv2dOptions::default() },
-                eps: 1e-5,
-                momentum: 0.1,
-                activation: Activation::Relu,
-            };
-            let params = params.at("decoder").at(decoder.len());
-            decoder.push(ConvNormAct::new(&params, width, config.decoder_channels, (3, 3), options)?);
-            width = config.decoder_channels;
-            cell = cell.div_ceil(2);
-        }
+        let Endpoint { stride, origin, .. } = *endpoint;
+        let decoder = match config.source {
+            RegionSource::Learned => Some(Decoder::new(params, maps, endpoint, config)?),
+            _ => None,
+        };
         let attention_gain = params.parameter("attention_gain", 1, Init::Constant(config.attention_gain))?;
-        let params = params.at("logit");
-        // Made before the layer, which would start it at zero.
-        params.parameter("bias", 1, Init::Constant(config.open_bias))?;
-        let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
-        let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
-        let format = params.format();
+        let bias = params.at("logit").parameter("bias", 1, Init::Constant(config.open_bias))?;
         let shift = if config.registered { origin - stride as f64 / 2.0 } else { 0.0 };
-        Ok(Self { project, decoder, logit, attention_gain, detach_attended: config.detach_attended, shift, format })
+        let (detach_attended, format) = (config.detach_attended, params.format());
+        Ok(Self { decoder, attention_gain, bias, detach_attended, shift, format })
     }
 
     /// `features` (B, C, h, w) and `attention` (B, M, h, w) to the region map R (B, 1, H, W) in 0..1, for a picture of
@@ -73,32 +65,72 @@ impl InverseMapping {
         } else {
             (features.clone(), attention.clone())
         };
-        let mut x = self.attended(&features, &attention, pass)?;
-        for stage in &self.decoder {
-            let (_, _, h, w) = self.format.dims(&x)?;
-            let larger = resize_bilinear(&x, (2 * h, 2 * w), false, self.format)?;
-            x = stage.run(&Maps::new(&larger, self.format)?, pass)?.to_tensor(self.format)?;
-        }
-        let logit = self.format.to_nchw(&self.logit.run_as(&x, self.format, pass)?)?;
-        let (_, _, h, w) = logit.dims4()?;
-        let shortcut = resize_bilinear(&above_mean(&attention)?, (h, w), false, Format::ChannelsFirst)?;
-        let logit = (logit + shortcut.broadcast_mul(&pass.weight(&self.attention_gain))?)?;
+        let shortcut = above_mean(&attention)?;
+        let gain = pass.weight(&self.attention_gain);
+        let logit = match &self.decoder {
+            Some(decoder) => {
+                let logit = decoder.run(&features, &attention, self.format, pass)?;
+                let (_, _, h, w) = logit.dims4()?;
+                (logit + resize_bilinear(&shortcut, (h, w), false, Format::ChannelsFirst)?.broadcast_mul(&gain)?)?
+            }
+            None => shortcut.broadcast_mul(&gain)?.broadcast_add(&pass.weight(&self.bias))?,
+        };
         sigmoid(&shifted(&resize_bilinear(&logit, size, false, Format::ChannelsFirst)?, self.shift)?)
+    }
+}
+
+impl Decoder {
+    fn new(params: &Params, maps: usize, endpoint: &Endpoint, config: &InverseConfig) -> Result<Self> {
+        let convolution = Conv2dOptions::default();
+        let project = Conv2d::new(&params.at("project"), endpoint.channels, config.channels, (1, 1), convolution)?;
+        let mut width = maps * config.channels;
+        let mut stages = Vec::new();
+        let mut cell = endpoint.stride;
+        while cell > 4 {
+            let options = ConvNormActOptions {
+                names: ("conv", "bn"),
+                conv: Conv2dOptions { padding: ConvPadding::Explicit(Padding::uniform(1)), ..Conv2dOptions::default() },
+                eps: 1e-5,
+                momentum: 0.1,
+                activation: Activation::Relu,
+            };
+            let params = params.at("decoder").at(stages.len());
+            stages.push(ConvNormAct::new(&params, width, config.decoder_channels, (3, 3), options)?);
+            width = config.decoder_channels;
+            cell = cell.div_ceil(2);
+        }
+        let params = params.at("logit");
+        // Made before the layer, which would start it at zero.
+        params.parameter("bias", 1, Init::Constant(config.open_bias))?;
+        let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
+        let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
+        Ok(Self { project, stages, logit })
+    }
+
+    /// The logits (B, 1, h', w') of places of four pixels.
+    fn run(&self, features: &Tensor, attention: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
+        let mut x = self.attended(features, attention, format, pass)?;
+        for stage in &self.stages {
+            let (_, _, h, w) = format.dims(&x)?;
+            let larger = resize_bilinear(&x, (2 * h, 2 * w), false, format)?;
+            x = stage.run(&Maps::new(&larger, format)?, pass)?.to_tensor(format)?;
+        }
+        Ok(format.to_nchw(&self.logit.run_as(&x, format, pass)?)?)
     }
 
     /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
     /// projection of A_k . F is A_k times that of F: it is computed once, and (B, M, C, h, w) never exists.
-    fn attended(&self, features: &Tensor, attention: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let projected = self.project.run_as(&self.format.from_nchw(features)?, self.format, pass)?;
-        let attention = self.format.from_nchw(attention)?;
-        let (b, d, h, w) = self.format.dims(&projected)?;
-        let (ab, m, ah, aw) = self.format.dims(&attention)?;
+    fn attended(&self, features: &Tensor, attention: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
+        let projected = self.project.run_as(&format.from_nchw(features)?, format, pass)?;
+        let attention = format.from_nchw(attention)?;
+        let (b, d, h, w) = format.dims(&projected)?;
+        let (ab, m, ah, aw) = format.dims(&attention)?;
         if (b, h, w) != (ab, ah, aw) {
             return Err(Error::shape("inverse", "attention", &attention, format!("the features' {b} x {h} x {w}")));
         }
-        let axis = self.format.channel_axis();
+        let axis = format.channel_axis();
         let stacked = attention.unsqueeze(axis + 1)?.broadcast_mul(&projected.unsqueeze(axis)?)?;
-        Ok(match self.format {
+        Ok(match format {
             Format::ChannelsFirst => stacked.reshape((b, m * d, h, w))?,
             Format::ChannelsLast => stacked.reshape((b, h, w, m * d))?,
         })

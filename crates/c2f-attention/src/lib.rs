@@ -4,6 +4,7 @@ mod attention;
 mod bap;
 mod config;
 mod error;
+mod fixed;
 mod inverse;
 mod model;
 mod region;
@@ -11,7 +12,7 @@ pub mod ws_dan;
 
 pub use attention::AttentionMaps;
 pub use bap::{bilinear_attention_pooling, normalise_parts};
-pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
+pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
 pub use error::{Error, Result};
 pub use inverse::InverseMapping;
 pub use model::{Images, Look, Model, Output};

@@ -6,8 +6,8 @@ use c2f_ops::{Format, global_avg_pool, log_softmax};
 use candle_core::{ModuleT, Tensor};
 
 use crate::{
-    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, Result, bilinear_attention_pooling,
-    normalise_parts, region, region_boxes,
+    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, Result,
+    bilinear_attention_pooling, fixed, normalise_parts, region,
 };
 
 /// What one look at a picture gives.
@@ -74,7 +74,8 @@ impl Model {
             }
         };
         let classifier = Linear::new(&params.at("classifier"), width, config.classes, true, Init::TORCH)?;
-        let inverse = config.inverse.as_ref().map(|inverse| {
+        let mapped = config.inverse.as_ref().filter(|inverse| inverse.source.is_mapped());
+        let inverse = mapped.map(|inverse| {
             // Only the coarse look runs the inverse mapping: one set of statistics.
             let params = params.at("inverse").with_statistics(1);
             InverseMapping::new(&params, maps, backbone.endpoint(), inverse)
@@ -88,29 +89,50 @@ impl Model {
     /// If `x` isn't a batch of pictures that the backbone can take.
     pub fn look(&self, x: &Tensor, pass: &Pass) -> Result<Look> {
         let features = self.backbone.run(x, pass)?;
-        let Some(head) = &self.parts else {
-            let pooled = global_avg_pool(&features, Format::ChannelsFirst)?;
-            let logits = self.classifier.run(&pooled, pass)?;
-            return Ok(Look { logits, parts: None, features, attention: None });
-        };
-        let attention = head.attention.run(&features, pass)?;
-        let parts = normalise_parts(&bilinear_attention_pooling(&features, &attention)?)?;
-        let logits = self.classifier.run(&parts.affine(head.scale, 0.0)?, pass)?;
-        Ok(Look { logits, parts: Some(parts), features, attention: Some(attention) })
+        let attention = self.attend(&features, pass)?;
+        self.classify(features, attention, pass)
     }
 
-    /// Where the coarse look at pictures of `size` (H, W) found what decides.
+    /// The attention maps (B, M, h, w) of the backbone's feature maps (B, C, h, w); none with a pooled head.
+    ///
+    /// # Errors
+    /// If `features` are another backbone's.
+    pub fn attend(&self, features: &Tensor, pass: &Pass) -> Result<Option<Tensor>> {
+        self.parts.as_ref().map(|head| head.attention.run(features, pass)).transpose()
+    }
+
+    /// What follows from the backbone's feature maps (B, C, h, w) and, unless the head is pooled, their attention maps
+    /// (B, M, h, w).
+    ///
+    /// # Errors
+    /// If the shapes don't fit each other or the head.
+    pub fn classify(&self, features: Tensor, attention: Option<Tensor>, pass: &Pass) -> Result<Look> {
+        let parts = match &attention {
+            Some(attention) => Some(normalise_parts(&bilinear_attention_pooling(&features, attention)?)?),
+            None => None,
+        };
+        let logits = match (&self.parts, &parts) {
+            (Some(head), Some(parts)) => self.classifier.run(&parts.affine(head.scale, 0.0)?, pass)?,
+            _ => self.classifier.run(&global_avg_pool(&features, Format::ChannelsFirst)?, pass)?,
+        };
+        Ok(Look { logits, parts, features, attention })
+    }
+
+    /// Where the coarse look at the pictures found what decides.
     ///
     /// # Errors
     /// If the model has no inverse mapping.
-    pub fn region(&self, coarse: &Look, size: (usize, usize), pass: &Pass) -> Result<Region> {
-        let (Some(inverse), Some(config), Some(attention)) = (&self.inverse, &self.config.inverse, &coarse.attention)
-        else {
-            return Err(without_inverse());
+    pub fn region(&self, images: &Images, coarse: &Look, pass: &Pass) -> Result<Region> {
+        let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
+        let (_, _, height, width) = images.coarse.dims4()?;
+        let size = (height, width);
+        let Some(inverse) = &self.inverse else {
+            let boxes = fixed::boxes(images.coarse, config.source, config.area)?;
+            return Ok(Region { map: fixed::map(&boxes, size)?, boxes: Some(boxes), detail: None });
         };
+        let attention = coarse.attention.as_ref().ok_or_else(without_inverse)?;
         let map = inverse.run(&coarse.features, attention, size, pass)?;
-        let boxes = config.mode.zooms().then(|| region_boxes(&map, config.zoom_std)).transpose()?;
-        Ok(Region { map, boxes })
+        Region::new(map, config.mode, config.zoom_std)
     }
 
     /// The fine look's input (B, 3, H, W), of the coarse pictures' size.
@@ -119,9 +141,11 @@ impl Model {
     /// If the model has no inverse mapping, or the shapes don't fit each other.
     pub fn fine_input(&self, images: &Images, region: &Region) -> Result<Tensor> {
         let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
+        let scaled = |x: &Option<Tensor>| x.as_ref().map(|x| scale_gradient(x, config.gradient_scale)).transpose();
         let region = Region {
             map: scale_gradient(&region.map, config.gradient_scale)?,
-            boxes: region.boxes.as_ref().map(|boxes| scale_gradient(boxes, config.gradient_scale)).transpose()?,
+            boxes: scaled(&region.boxes)?,
+            detail: scaled(&region.detail)?,
         };
         region::apply(config.mode, images.coarse, images.source, &region)
     }
@@ -133,11 +157,10 @@ impl Model {
     /// If the images aren't batches of pictures that the backbone can take.
     pub fn run(&self, images: &Images, pass: &Pass, fine_pass: Option<&Pass>) -> Result<Output> {
         let coarse = self.look(images.coarse, pass)?;
-        let Some(fine_pass) = fine_pass.filter(|_| self.inverse.is_some()) else {
+        let Some(fine_pass) = fine_pass.filter(|_| self.config.inverse.is_some()) else {
             return Ok(Output { coarse, region: None, fine: None });
         };
-        let (_, _, height, width) = images.coarse.dims4()?;
-        let region = self.region(&coarse, (height, width), pass)?;
+        let region = self.region(images, &coarse, pass)?;
         let fine = self.look(&self.fine_input(images, &region)?, fine_pass)?;
         Ok(Output { coarse, region: Some(region), fine: Some(fine) })
     }
@@ -184,6 +207,14 @@ fn check(config: &ModelConfig) -> Result<()> {
         positive("inverse.channels", inverse.channels as f64)?;
         positive("inverse.decoder_channels", inverse.decoder_channels as f64)?;
         positive("inverse.zoom_std", inverse.zoom_std)?;
+        if !(inverse.area > 0.0 && inverse.area <= 1.0) {
+            let message = format!("{} must be above 0 and at most 1", inverse.area);
+            return Err(Error::Config { setting: "inverse.area", message });
+        }
+        if !inverse.source.is_mapped() && inverse.mode != RegionMode::Zoom {
+            let message = format!("{:?}: a region that is a box can only be zoomed into", inverse.mode);
+            return Err(Error::Config { setting: "inverse.mode", message });
+        }
         let settings = [
             ("inverse.open_bias", inverse.open_bias),
             ("inverse.attention_gain", inverse.attention_gain),

@@ -1,6 +1,6 @@
 //! Applying the region map to the picture.
 
-use c2f_ops::{Format, GridPadding, affine_grid, grid_sample};
+use c2f_ops::{Format, GridPadding, affine_grid, grid_sample, resize_bilinear};
 use candle_core::{D, DType, Device, Tensor};
 
 use crate::{Error, RegionMode, Result};
@@ -15,20 +15,46 @@ pub struct Region {
     pub map: Tensor,
     /// (B, 4): x1, y1, x2, y2 of the zoom's box, in 0..=1 of the picture; none in mode `Mask`.
     pub boxes: Option<Tensor>,
+    /// (B, 1, H, W) in 0..=1: how much detail each place keeps, in mode `Detail`.
+    pub detail: Option<Tensor>,
 }
 
 impl Region {
+    /// The region of a map (B, 1, H, W).
+    ///
+    /// # Errors
+    /// If `map` has another shape.
+    pub fn new(map: Tensor, mode: RegionMode, zoom_std: f64) -> Result<Self> {
+        let boxes = mode.zooms().then(|| region_boxes(&map, zoom_std)).transpose()?;
+        let detail = (mode == RegionMode::Detail).then(|| share_of_maximum(&map)).transpose()?;
+        Ok(Self { map, boxes, detail })
+    }
+
     /// (B): the share of each picture that the fine look gets to see. With a zoom that is its box: the moments of R don't
-    /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R.
+    /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R, and
+    /// where places keep more or less detail the mean of that.
     ///
     /// # Errors
     /// If candle fails.
     pub fn area(&self) -> Result<Tensor> {
-        match &self.boxes {
-            Some(boxes) => box_areas(boxes),
-            None => Ok(self.map.flatten_from(1)?.mean(1)?),
+        match (&self.detail, &self.boxes) {
+            (Some(detail), _) => mean(detail),
+            (None, Some(boxes)) => box_areas(boxes),
+            (None, None) => mean(&self.map),
         }
     }
+}
+
+/// The means (B) of maps (B, 1, H, W).
+fn mean(map: &Tensor) -> Result<Tensor> {
+    Ok(map.flatten_from(1)?.mean(1)?)
+}
+
+/// Maps (B, 1, H, W) as shares of their maximum, which counts as a constant: 1 there.
+fn share_of_maximum(map: &Tensor) -> Result<Tensor> {
+    let (batch, _, _, _) = map.dims4()?;
+    let maximum = map.flatten_from(1)?.max(1)?.detach().affine(1.0, 1e-6)?;
+    Ok(map.broadcast_div(&maximum.reshape((batch, 1, 1, 1))?)?)
 }
 
 /// The areas (B) of boxes (B, 4), x1, y1, x2, y2 in 0..=1, as shares of the picture.
@@ -93,6 +119,17 @@ pub fn sample_boxes(pictures: &Tensor, boxes: &Tensor, size: (usize, usize)) -> 
     Ok(grid_sample(pictures, &grid, GridPadding::Border, false, Format::ChannelsFirst)?)
 }
 
+/// Pictures (B, C, H, W) of which the means of squares of 8 x 8 pixels are left, and what lies between those.
+fn blurred(pictures: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = pictures.dims4()?;
+    // A bilinear resize to a half is a mean of 2 x 2; to less it would leave pixels out.
+    let few = [2, 4, 8].iter().try_fold(pictures.clone(), |x, share| {
+        let size = (height.div_ceil(*share), width.div_ceil(*share));
+        resize_bilinear(&x, size, false, Format::ChannelsFirst)
+    })?;
+    Ok(resize_bilinear(&few, (height, width), false, Format::ChannelsFirst)?)
+}
+
 /// (1, 2, 2)
 fn identity(dtype: DType, device: &Device) -> Result<Tensor> {
     Ok(Tensor::eye(2, dtype, device)?.unsqueeze(0)?)
@@ -109,7 +146,16 @@ pub(crate) fn apply(mode: RegionMode, coarse: &Tensor, source: &Tensor, region: 
             let picture = sample_boxes(source, boxes, (height, width))?;
             Ok(picture.broadcast_mul(&sample_boxes(&region.map, boxes, (height, width))?)?)
         }
-        (RegionMode::Zoom | RegionMode::MaskZoom, None) => {
+        (RegionMode::Detail, Some(boxes)) => {
+            // A box passes noise beyond a pixel: the gradient of what is sampled says little of a box elsewhere.
+            let boxes = boxes.detach();
+            let picture = sample_boxes(source, &boxes, (height, width))?;
+            let blurred = blurred(&picture)?;
+            let detail = region.detail.as_ref().unwrap_or(&region.map);
+            let detail = sample_boxes(detail, &boxes, (height, width))?;
+            Ok((&blurred + (picture - &blurred)?.broadcast_mul(&detail)?)?)
+        }
+        (RegionMode::Zoom | RegionMode::MaskZoom | RegionMode::Detail, None) => {
             Err(Error::Config { setting: "inverse.mode", message: "the region has no boxes to zoom into".to_owned() })
         }
     }

@@ -2,11 +2,11 @@
 
 mod common;
 
-use c2f_attention::{Images, Model, ModelConfig, RegionMode};
+use c2f_attention::{Images, Model, ModelConfig, Region, RegionMode, RegionSource};
 use c2f_losses::cross_entropy;
 use c2f_ops::nn::{Entry, Kind, Params, Pass, Weights};
-use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 use common::{SmoothBackbone, config, params, random, values};
 
 const SEED: u64 = 3;
@@ -51,7 +51,7 @@ fn gradients_through_region(model: &Model, pictures: &Pictures) -> GradStore {
 fn fine_loss(coarse: &Model, fine: &Model, pictures: &Pictures) -> f64 {
     let pass = Pass::train().with_weights(Weights::Detached);
     let look = coarse.look(&pictures.coarse, &pass).unwrap();
-    let region = coarse.region(&look, SIZE, &pass).unwrap();
+    let region = coarse.region(&pictures.images(), &look, &pass).unwrap();
     let input = coarse.fine_input(&pictures.images(), &region).unwrap();
     let logits = fine.look(&input, &pass).unwrap().logits;
     cross_entropy(&logits, &pictures.labels, 0.0).unwrap().to_scalar().unwrap()
@@ -108,6 +108,80 @@ fn fine_loss_reaches_attention_and_backbone_through_the_zoom() {
 #[test]
 fn fine_loss_reaches_attention_and_backbone_through_the_mask_zoom() {
     fine_loss_reaches_attention_and_backbone(RegionMode::MaskZoom);
+}
+
+#[test]
+fn what_detail_is_kept_passes_a_gradient_and_the_box_does_not() {
+    let pictures = Pictures::new();
+    let (model, store) = network(&config(RegionMode::Detail, 3));
+    let gradients = gradients_through_region(&model, &pictures);
+    for name in ["attention.conv.weight", "backbone.first.weight", "inverse.project.weight"] {
+        let gradient = values(gradients.get(&store.get(name).unwrap().var).expect("a gradient"));
+        assert!(gradient.iter().any(|value| value.abs() > 1e-6), "{name}");
+    }
+
+    let pass = Pass::train().with_weights(Weights::Detached);
+    let look = model.look(&pictures.coarse, &pass).unwrap();
+    let found = model.region(&pictures.images(), &look, &pass).unwrap();
+    let detail = Var::from_tensor(found.detail.as_ref().unwrap()).unwrap();
+    let boxes = Var::from_tensor(found.boxes.as_ref().unwrap()).unwrap();
+    let loss = || {
+        let region = Region {
+            detail: Some(detail.as_tensor().clone()),
+            boxes: Some(boxes.as_tensor().clone()),
+            map: found.map.detach(),
+        };
+        let input = model.fine_input(&pictures.images(), &region).unwrap();
+        cross_entropy(&model.look(&input, &pass).unwrap().logits, &pictures.labels, 0.0).unwrap()
+    };
+    let gradients = loss().backward().unwrap();
+    assert!(gradients.get(&boxes).is_none());
+    let gradient = values(gradients.get(&detail).unwrap());
+    let largest = gradient.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    assert!(largest > 1e-5);
+    for element in (0..gradient.len()).step_by(97) {
+        let entry = Entry { name: "detail".to_owned(), var: detail.clone(), kind: Kind::Parameter };
+        let difference = central_difference(&entry, element, || loss().to_scalar().unwrap());
+        assert!((gradient[element] - difference).abs() < 1e-5 * largest, "{element}: {difference}");
+    }
+}
+
+#[test]
+fn a_region_from_the_attention_alone_has_a_gain_and_a_bias() {
+    let mut config = config(RegionMode::Zoom, 3);
+    config.inverse.as_mut().unwrap().source = RegionSource::Attention;
+    let (model, store) = network(&config);
+    let names: Vec<String> = store.at("inverse").entries().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["inverse.attention_gain", "inverse.logit.bias"]);
+    let gradients = gradients_through_region(&model, &Pictures::new());
+    for name in ["inverse.attention_gain", "inverse.logit.bias", "attention.conv.weight"] {
+        let gradient = values(gradients.get(&store.get(name).unwrap().var).expect("a gradient"));
+        assert!(gradient.iter().any(|value| value.abs() > 1e-9), "{name}");
+    }
+}
+
+#[test]
+fn a_box_that_nothing_has_learnt_has_its_area_and_no_gradient() {
+    for source in [RegionSource::Centre, RegionSource::Random] {
+        let mut config = config(RegionMode::Zoom, 3);
+        config.inverse.as_mut().unwrap().source = source;
+        let (model, store) = network(&config);
+        assert!(store.at("inverse").entries().is_empty());
+        let output = model.run(&Pictures::new().images(), &Pass::train(), Some(&Pass::train())).unwrap();
+        let region = output.region.unwrap();
+        assert!(values(&region.area().unwrap()).iter().all(|area| (area - 0.45).abs() < 1e-9), "{source:?}");
+        assert!(output.fine.is_some());
+        assert!(
+            gradients_through_region(&model, &Pictures::new())
+                .get(&store.get("attention.conv.weight").unwrap().var)
+                .is_none()
+        );
+    }
+    let mut config = config(RegionMode::Mask, 3);
+    config.inverse.as_mut().unwrap().source = RegionSource::Centre;
+    let params = params(SEED);
+    let error = Model::new(SmoothBackbone::boxed(&params.at("backbone")), &params, &config).err().unwrap();
+    assert!(error.to_string().contains("inverse.mode"), "{error}");
 }
 
 #[test]

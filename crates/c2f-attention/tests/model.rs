@@ -66,7 +66,7 @@ fn without_an_inverse_mapping_there_is_one_look() {
     let images = Images { coarse: &x, source: &x };
     let output = model.run(&images, &Pass::eval(), Some(&Pass::eval())).unwrap();
     assert!(output.region.is_none() && output.fine.is_none());
-    assert!(model.region(&output.coarse, (16, 16), &Pass::eval()).unwrap_err().to_string().contains("inverse"));
+    assert!(model.region(&images, &output.coarse, &Pass::eval()).unwrap_err().to_string().contains("inverse"));
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn check(mode: RegionMode, name: &str) {
     let (coarse, source) = (wave(&[2, 1, 16, 32], 0.37), wave(&[2, 1, 24, 48], 0.23));
     let images = Images { coarse: &coarse, source: &source };
     let look = model.look(&coarse, &Pass::train()).unwrap();
-    let region = model.region(&look, (16, 32), &Pass::train()).unwrap();
+    let region = model.region(&images, &look, &Pass::train()).unwrap();
     let fine = model.fine_input(&images, &region).unwrap();
     assert_close("attention", look.attention.as_ref().unwrap(), &expected["attention"], 1e-9);
     assert_close("parts", look.parts.as_ref().unwrap(), &expected["parts"], 1e-9);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_attention::{MIN_BOX, Region, region_boxes, sample_boxes};
+use c2f_attention::{MIN_BOX, Region, RegionMode, region_boxes, sample_boxes};
 use candle_core::{DType, Tensor, Var};
 use common::{assert_close, random, values};
 
@@ -83,11 +83,22 @@ fn a_box_of_whole_pixels_is_a_crop() {
 #[test]
 fn a_region_keeps_its_box_or_the_mean_of_its_mask() {
     let map = tensor(vec![0.2, 0.4, 0.6, 0.8], 2, 2);
-    let mask = Region { map: map.clone(), boxes: None };
+    let mask = Region { map: map.clone(), boxes: None, detail: None };
     assert_close("area", &mask.area().unwrap(), &Tensor::new(&[0.5], &common::device()).unwrap(), 1e-12);
     let boxes = Tensor::new(&[[0.25, 0.5, 0.75, 0.6]], &common::device()).unwrap();
-    let zoom = Region { map, boxes: Some(boxes) };
+    let zoom = Region { map, boxes: Some(boxes), detail: None };
     assert_close("area", &zoom.area().unwrap(), &Tensor::new(&[0.05], &common::device()).unwrap(), 1e-12);
+}
+
+#[test]
+fn detail_is_kept_where_the_map_is_at_its_maximum() {
+    let region = Region::new(tensor(vec![0.2, 0.4, 0.3, 0.1], 2, 2), RegionMode::Detail, 1.0).unwrap();
+    let detail = region.detail.as_ref().unwrap();
+    assert_close("detail", detail, &tensor(vec![0.5, 1.0, 0.75, 0.25], 2, 2), 1e-5);
+    // Not that of the box.
+    assert_close("area", &region.area().unwrap(), &Tensor::new(&[0.625], &common::device()).unwrap(), 1e-5);
+    let bright = Region::new(tensor(vec![0.4, 0.8, 0.6, 0.2], 2, 2), RegionMode::Detail, 1.0).unwrap();
+    assert_close("brighter", bright.detail.as_ref().unwrap(), detail, 1e-5);
 }
 
 #[test]

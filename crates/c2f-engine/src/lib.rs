@@ -16,6 +16,7 @@ mod run_folder;
 pub mod schedule;
 mod train;
 pub mod transfer;
+mod whiten;
 
 pub use ahead::ahead;
 pub use checkpoint::load_network;
@@ -28,6 +29,6 @@ pub use network::{Network, Prediction, Stage, train_transform};
 pub use recipe::{Method, Recipe};
 pub use run_folder::RunFolder;
 pub use train::{
-    Data, EpochRecord, Event, Progress, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn, read_metrics,
-    train, train_on,
+    Data, EpochRecord, Event, Moment, Progress, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn,
+    read_metrics, train, train_on,
 };

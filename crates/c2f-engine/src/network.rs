@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use c2f_attention::{
-    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, box_areas, ws_dan,
+    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, RegionSource, box_areas,
+    ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -12,7 +13,7 @@ use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{AugmentPolicy, Method, Mode, Recipe};
+use crate::recipe::{AugmentPolicy, Method, Mode, Recipe, RegionFrom};
 use crate::{Error, Result, TestViews, TrainedOn};
 
 /// Which looks are trained, or have been.
@@ -68,7 +69,7 @@ impl Prediction {
     pub fn area(&self) -> Result<Option<Tensor>> {
         Ok(match (&self.boxes, &self.region) {
             (Some(boxes), _) => Some(box_areas(boxes)?),
-            (None, Some(map)) => Some(Region { map: map.clone(), boxes: None }.area()?),
+            (None, Some(map)) => Some(Region { map: map.clone(), boxes: None, detail: None }.area()?),
             (None, None) => None,
         })
     }
@@ -308,10 +309,18 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         HeadConfig::Pooled
     };
     let inverse = method.has_inverse().then_some(InverseConfig {
+        source: match recipe.inverse.region {
+            RegionFrom::Learned => RegionSource::Learned,
+            RegionFrom::Attention => RegionSource::Attention,
+            RegionFrom::Centre => RegionSource::Centre,
+            RegionFrom::Random => RegionSource::Random,
+        },
+        area: recipe.inverse.area_target.max(f64::MIN_POSITIVE),
         mode: match recipe.inverse.mode {
             Mode::Mask => RegionMode::Mask,
             Mode::Zoom => RegionMode::Zoom,
             Mode::MaskZoom => RegionMode::MaskZoom,
+            Mode::Detail => RegionMode::Detail,
         },
         channels: recipe.inverse.channels,
         decoder_channels: recipe.inverse.decoder_channels,

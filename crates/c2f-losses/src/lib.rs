@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attention_correlation;
 mod attention_similarity;
 mod center;
 mod cross_entropy;
@@ -7,6 +8,7 @@ mod error;
 mod normalise;
 mod region;
 
+pub use attention_correlation::attention_correlation;
 pub use attention_similarity::attention_similarity;
 pub use center::CenterLoss;
 pub use cross_entropy::{cross_entropy, soft_cross_entropy};

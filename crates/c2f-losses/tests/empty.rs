@@ -1,6 +1,9 @@
 //! Tensors without values: every loss refuses them, as their mean would be NaN.
 
-use c2f_losses::{CenterLoss, area_penalty, attention_similarity, cross_entropy, soft_cross_entropy, total_variation};
+use c2f_losses::{
+    CenterLoss, area_penalty, attention_correlation, attention_similarity, cross_entropy, soft_cross_entropy,
+    total_variation,
+};
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Shape, Tensor};
 
@@ -22,6 +25,7 @@ fn a_batch_without_pictures_is_an_error_of_every_loss() {
             center.loss(&zeros((batch, 4), float), &labels),
             center.update(&zeros((batch, 4), float), &labels).map(|()| labels),
             attention_similarity(&zeros((batch, 2, 3, 3), float)),
+            attention_correlation(&zeros((batch, 2, 3, 3), float)),
             area_penalty(&zeros(batch, float), 0.3),
             total_variation(&zeros((batch, 1, 3, 3), float)),
         ]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_losses::{area_penalty, attention_similarity, total_variation};
+use c2f_losses::{area_penalty, attention_correlation, attention_similarity, total_variation};
 use candle_core::{DType, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, values};
 
@@ -16,6 +16,7 @@ fn match_pytorch() {
     assert_matches(&fixture("area_penalty"), "region", 1e-12, |region| area_penalty(&kept(region)?, 0.25));
     assert_matches(&fixture("total_variation"), "region", 1e-12, total_variation);
     assert_matches(&fixture("attention_similarity"), "attention", 1e-10, attention_similarity);
+    assert_matches(&fixture("attention_correlation"), "attention", 1e-10, attention_correlation);
 }
 
 #[test]
@@ -25,6 +26,20 @@ fn gradients_match_differences() {
     check_gradient(region, total_variation);
     let positive = fixture("attention_similarity")["attention"].affine(1.0, 0.1).unwrap();
     check_gradient(&positive, attention_similarity);
+    check_gradient(&positive, attention_correlation);
+}
+
+#[test]
+fn correlation_is_one_for_maps_in_step_and_zero_for_independent_ones() {
+    let correlation = |maps: [[[f64; 4]; 1]; 2]| {
+        let maps = Tensor::new(&[maps], &common::device()).unwrap();
+        values(&attention_correlation(&maps).unwrap())[0]
+    };
+    assert!((correlation([[[0.0, 1.0, 0.0, 1.0]], [[5.0, 7.0, 5.0, 7.0]]]) - 1.0).abs() < 1e-6);
+    assert!((correlation([[[0.0, 1.0, 0.0, 1.0]], [[7.0, 5.0, 7.0, 5.0]]]) - 1.0).abs() < 1e-6);
+    assert!(correlation([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]).abs() < 1e-9);
+    // One that is the same everywhere.
+    assert!(correlation([[[0.0, 1.0, 0.0, 1.0]], [[3.0; 4]]]).abs() < 1e-9);
 }
 
 #[test]

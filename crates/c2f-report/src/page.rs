@@ -248,6 +248,7 @@ mod tests {
             val_attention_similarity: None,
             lr: 0.01,
             images_per_s: 12.0,
+            seconds: None,
         }
     }
 

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// Row minus reference, as shares of the test pictures.
+/// Row minus reference, of a number that each test picture has: whether it was named right, or its cross entropy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Over pictures and seeds.
@@ -57,16 +57,16 @@ fn freedom_of_sum(variances: &[(f64, f64)]) -> f64 {
     if spread > 0.0 { sum.powi(2) / spread } else { variances.iter().map(|(_, freedom)| freedom).sum() }
 }
 
-/// The difference between two rows of which `row[s][i]` and `reference[s][i]` say whether the run with seed s named picture
-/// i right. None where the seeds or pictures aren't the same, or there are fewer than two pictures.
-pub fn paired(row: &[Vec<bool>], reference: &[Vec<bool>]) -> Option<Difference> {
+/// The difference between two rows of which `row[s][i]` and `reference[s][i]` are what the run with seed s has for picture
+/// i. None where the seeds or pictures aren't the same, or there are fewer than two pictures.
+pub fn paired(row: &[Vec<f64>], reference: &[Vec<f64>]) -> Option<Difference> {
     let seeds = row.len();
     let pictures = row.first()?.len();
-    let same = |side: &[Vec<bool>]| side.len() == seeds && side.iter().all(|run| run.len() == pictures);
+    let same = |side: &[Vec<f64>]| side.len() == seeds && side.iter().all(|run| run.len() == pictures);
     if pictures < 2 || !same(row) || !same(reference) {
         return None;
     }
-    let at = |s: usize, i: usize| f64::from(u8::from(row[s][i])) - f64::from(u8::from(reference[s][i]));
+    let at = |s: usize, i: usize| row[s][i] - reference[s][i];
     let by_seed: Vec<f64> = (0..seeds).map(|s| mean((0..pictures).map(|i| at(s, i)))).collect();
     let by_picture: Vec<f64> = (0..pictures).map(|i| mean((0..seeds).map(|s| at(s, i)))).collect();
     let mean_difference = mean(by_seed.iter().copied());
@@ -106,8 +106,8 @@ pub fn variance(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn runs(text: &[&str]) -> Vec<Vec<bool>> {
-        text.iter().map(|run| run.chars().map(|c| c == '1').collect()).collect()
+    fn runs(text: &[&str]) -> Vec<Vec<f64>> {
+        text.iter().map(|run| run.chars().map(|c| f64::from(u8::from(c == '1'))).collect()).collect()
     }
 
     #[test]
@@ -143,8 +143,9 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut covered = 0;
         for _ in 0..400 {
-            let mut side =
-                || (0..3).map(|_| (0..60).map(|_| rng.random_bool(0.7)).collect()).collect::<Vec<Vec<bool>>>();
+            let mut side = || {
+                (0..3).map(|_| (0..60).map(|_| f64::from(u8::from(rng.random_bool(0.7)))).collect()).collect::<Vec<_>>()
+            };
             let difference = paired(&side(), &side()).unwrap();
             covered += usize::from(difference.mean.abs() <= difference.margin());
         }

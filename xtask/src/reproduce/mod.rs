@@ -7,6 +7,7 @@ mod files;
 mod lock;
 mod overview;
 mod page;
+mod plan;
 mod record;
 mod resolved;
 mod rows;
@@ -41,7 +42,7 @@ pub struct Args {
     /// How many seeds each row is trained with [default: 1 at smoke, else 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// Rows, separated by commas, or their groups: comparison, ablations, sizes
+    /// Rows, separated by commas, or their groups: comparison, ablations, controls, paths, sizes
     #[arg(long, value_name = "ROWS", default_value = "comparison")]
     rows: String,
     /// Cross-validate over the whole data set instead of using its split
@@ -57,6 +58,9 @@ pub struct Args {
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Don't train: print the runs that are missing, and what they cost
+    #[arg(long, conflicts_with = "tables_only")]
+    plan: bool,
     /// Don't train: make the tables of what is there
     #[arg(long)]
     tables_only: bool,
@@ -78,6 +82,9 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
         None => build(root, &args.device)?,
     };
     let sets = data.iter().map(|spec| Set::new(root, &program, args, spec)).collect::<Result<Vec<_>>>()?;
+    if args.plan {
+        return plan::print(&sets, &rows);
+    }
     let made = made(root)?;
     for set in &sets {
         let missing = if args.tables_only { Vec::new() } else { set.missing(&rows)? };
@@ -120,7 +127,7 @@ impl Set {
         let text = fs::read_to_string(&file).with_context(name)?;
         let resolved = resolved::resolve(program, &file, &[])?;
         let recipe = Recipe::new(&resolved).with_context(name)?;
-        let trains = kind != "synthetic" && !args.tables_only;
+        let trains = kind != "synthetic" && !args.tables_only && !args.plan;
         let weights = trains.then(|| weights(args)).transpose()?;
         let folder = args.output.join(file_name(&title));
         let mut runs = Vec::new();
@@ -138,7 +145,7 @@ impl Set {
                         recipe: file.clone(),
                         weights: weights.clone(),
                         device: args.device.clone(),
-                        asked: Asked { recipe: text.clone(), settings: row.settings(&recipe) },
+                        asked: Asked { recipe: text.clone(), settings: row.settings(&recipe), views: row.views() },
                         resolved: resolved.clone(),
                         record: folder.join("runs").join(format!("{name}.json")),
                         work: folder.join("unfinished").join(name),
@@ -146,8 +153,12 @@ impl Set {
                 }
             }
         }
-        fs::create_dir_all(folder.join("runs")).with_context(|| folder.display().to_string())?;
-        let lock = (!args.tables_only).then(|| lock::lock(&folder)).transpose()?;
+        let lock = if args.plan {
+            None
+        } else {
+            fs::create_dir_all(folder.join("runs")).with_context(|| folder.display().to_string())?;
+            (!args.tables_only).then(|| lock::lock(&folder)).transpose()?
+        };
         Ok(Self { title, folder, _lock: lock, runs })
     }
 
@@ -259,6 +270,7 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
         output: output.clone(),
         weights: None,
         device: "cpu".to_owned(),
+        plan: false,
         tables_only: false,
         program: Some(program.to_path_buf()),
     };

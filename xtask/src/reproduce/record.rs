@@ -34,15 +34,22 @@ pub struct Record {
     pub test: Map<String, Value>,
     /// For each test picture, in their order, whether the prediction was right: `1` or `0`.
     pub correct: String,
+    /// For each test picture, -ln of the probability of the truth, in thousandths; runs of older versions lack it. Ten where the
+    /// probability is 0, as a number that isn't finite would have no mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross_entropy: Vec<u32>,
 }
 
 /// What decides the outcome of a run besides the program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The recipe's file, as it was.
     pub recipe: String,
     /// What the row changed in it.
     pub settings: Vec<String>,
+    /// What `c2f-train eval` was asked for besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<String>,
 }
 
 /// Where a run was made.
@@ -97,6 +104,11 @@ impl Record {
     pub fn test(&self, keys: &[&str]) -> Option<f64> {
         let (first, rest) = keys.split_first()?;
         rest.iter().try_fold(self.test.get(*first)?, |value, key| value.get(key))?.as_f64()
+    }
+
+    /// Seconds of training, without its evaluations; none in runs of older versions.
+    pub fn train_seconds(&self) -> Option<f64> {
+        self.epochs.iter().map(|epoch| epoch.get("seconds")?.as_f64()).sum()
     }
 
     /// The number of epochs before the last stage, which are of one look, and in it.

@@ -23,6 +23,8 @@ enum Change {
     AsLongAsTwoLooks,
     /// Every look sees this multiple of the scale's side, in per cent.
     Size(usize),
+    /// Nothing in the recipe: what `c2f-train eval` is asked for besides.
+    Views(&'static [&'static str]),
 }
 
 const fn row(name: &'static str, method: &'static str, change: Change) -> Row {
@@ -59,6 +61,33 @@ const ABLATIONS: [Row; 15] = [
     row("even-start", FULL, Change::Set(&["inverse.attention_gain=0"])),
 ];
 
+/// What a second look is worth without what is learnt, and what each part of the recipe adds to one look.
+const CONTROLS: [Row; 6] = [
+    row("centre-box", FULL, Change::Set(&["inverse.region=centre"])),
+    row("random-box", FULL, Change::Set(&["inverse.region=random"])),
+    row("attention-box", FULL, Change::Set(&["inverse.region=attention"])),
+    row("centre-0", "attention", Change::Set(&["loss.center_weight=0"])),
+    row("centre-half", "attention", Change::Set(&["loss.center_weight=0.5"])),
+    row("attention-two-views", "attention", Change::Views(&["--flip"])),
+];
+
+/// Other paths from the fine look to the attention, and attention whose responses are orthogonal.
+const PATHS: [Row; 9] = [
+    row("alternate", FULL, Change::Set(&["inverse.steps=alternate"])),
+    row("detail", FULL, Change::Set(&DETAIL)),
+    row("detail-cut", FULL, Change::Set(&["inverse.mode=detail", "inverse.gradient_scale=0"])),
+    row("budget", FULL, Change::Set(&["inverse.gradient_scale=1", "inverse.gradient_budget=0.1"])),
+    row("detail-budget", FULL, Change::Set(&[DETAIL[0], DETAIL[1], "inverse.gradient_budget=0.1"])),
+    row("whitened", FULL, Change::Set(&WHITENED)),
+    row("whitened-start", FULL, Change::Set(&["attention.whitened=true"])),
+    row("kaiming-rows-of-1", "coarse2fine", Change::Set(&["attention.gain=1.732"])),
+    row("orthogonal-rows-of-0.577", FULL, Change::Set(&["attention.gain=0.577"])),
+];
+
+const DETAIL: [&str; 2] = ["inverse.mode=detail", "inverse.gradient_scale=1"];
+const WHITENED: [&str; 3] =
+    ["attention.whitened=true", "loss.attention_correlation_weight=1", "optimizer.attention_lr_scale=0.1"];
+
 /// What the fine look gains from a larger picture, and what a larger first look would cost.
 const SIZES: [Row; 4] = [
     row("one-look-100", "attention-orthogonal", Change::Size(100)),
@@ -72,10 +101,10 @@ const FULL: &str = "coarse2fine-orthogonal";
 impl Row {
     /// Every row, in the order of the tables.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        COMPARISON.iter().chain(&ABLATIONS).chain(&SIZES)
+        COMPARISON.iter().chain(&ABLATIONS).chain(&CONTROLS).chain(&PATHS).chain(&SIZES)
     }
 
-    /// The rows that a comma-separated list names: rows, or the groups `comparison`, `ablations` and `sizes`.
+    /// The rows that a comma-separated list names: rows, or the groups `comparison`, `ablations`, `controls`, `paths` and `sizes`.
     ///
     /// # Errors
     /// If there is no such row.
@@ -86,10 +115,12 @@ impl Row {
             match name {
                 "comparison" => rows.extend(COMPARISON),
                 "ablations" => rows.extend(ABLATIONS),
+                "controls" => rows.extend(CONTROLS),
+                "paths" => rows.extend(PATHS),
                 "sizes" => rows.extend(SIZES),
                 _ => rows.push(*Self::all().find(|row| row.name == name).with_context(|| {
                     format!(
-                        "no row `{name}`; there are the groups comparison, ablations, sizes and the rows {}",
+                        "no row `{name}`; there are the groups comparison, ablations, controls, paths, sizes and the rows {}",
                         known()
                     )
                 })?),
@@ -115,8 +146,17 @@ impl Row {
             Change::Size(share) => {
                 settings.push(format!("image_size={}", recipe.image_size * share / 100));
             }
+            Change::Views(_) => {}
         }
         settings
+    }
+
+    /// What `c2f-train eval` is asked for besides.
+    pub fn views(&self) -> Vec<String> {
+        match self.change {
+            Change::Views(options) => options.iter().map(|option| (*option).to_owned()).collect(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -146,6 +186,8 @@ mod tests {
         assert_eq!(settings("attention"), ["method=attention"]);
         assert_eq!(settings("attention-as-long"), ["method=attention", "epochs=16"]);
         assert_eq!(settings("path-cut"), ["method=coarse2fine-orthogonal", "inverse.detach_attended=true"]);
+        assert_eq!(Row::parse("attention-two-views").unwrap()[0].views(), ["--flip"]);
+        assert_eq!(settings("attention-two-views"), settings("attention"));
         assert!(settings("one-look-200").contains(&"image_size=224".to_owned()));
         assert!(settings("zoom-from-200").contains(&"inverse.source_scale=2".to_owned()));
     }

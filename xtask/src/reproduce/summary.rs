@@ -81,6 +81,9 @@ pub struct Comparison {
     pub detectable: f64,
     /// By which share the row has fewer errors.
     pub error_reduction: f64,
+    /// Cross entropy of the row less that of the reference, in nats; none where a run of either is of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_entropy: Option<Difference>,
 }
 
 /// Names in the tables, and where `eval --full` has the number.
@@ -219,10 +222,18 @@ impl<'a> Runs<'a> {
         self.by_seed.values().next().map_or(0, |runs| runs.iter().map(|record| record.correct.len()).sum())
     }
 
-    /// Whether each picture was right, for each of `seeds`.
-    fn outcomes(&self, seeds: &[u64]) -> Vec<Vec<bool>> {
-        let outcome = |seed| self.by_seed[seed].iter().flat_map(|r| r.correct.bytes().map(|c| c == b'1')).collect();
-        seeds.iter().map(outcome).collect()
+    /// 1 for each picture that was right and 0 for the others, for each of `seeds`.
+    fn outcomes(&self, seeds: &[u64]) -> Vec<Vec<f64>> {
+        let right = |r: &&'a Record| r.correct.bytes().map(|c| f64::from(u8::from(c == b'1'))).collect::<Vec<_>>();
+        seeds.iter().map(|seed| self.by_seed[seed].iter().flat_map(right).collect()).collect()
+    }
+
+    /// The cross entropy of each picture, in nats, for each of `seeds`.
+    fn cross_entropies(&self, seeds: &[u64]) -> Vec<Vec<f64>> {
+        let of = |r: &&'a Record| {
+            r.cross_entropy.iter().map(|&thousandths| f64::from(thousandths) / 1000.0).collect::<Vec<_>>()
+        };
+        seeds.iter().map(|seed| self.by_seed[seed].iter().flat_map(of).collect()).collect()
     }
 
     /// Compares by the seeds that both have.
@@ -230,12 +241,13 @@ impl<'a> Runs<'a> {
         let seeds: Vec<u64> = self.by_seed.keys().filter(|s| reference.by_seed.contains_key(s)).copied().collect();
         let (row, other) = (self.outcomes(&seeds), reference.outcomes(&seeds));
         let paired = compare::paired(&row, &other)?;
-        let errors = mean(other.iter().flatten().map(|right| f64::from(u8::from(!right))));
+        let errors = mean(other.iter().flatten().map(|right| 1.0 - right));
         Some(Comparison {
             paired,
             margin: paired.margin(),
             detectable: paired.detectable(),
             error_reduction: if errors > 0.0 { paired.mean / errors } else { 0.0 },
+            cross_entropy: compare::paired(&self.cross_entropies(&seeds), &reference.cross_entropies(&seeds)),
         })
     }
 }
@@ -261,12 +273,13 @@ pub mod tests {
             seed,
             same_as: None,
             fold: fold.map(str::to_owned),
-            asked: Asked { recipe: String::new(), settings: Vec::new() },
+            asked: Asked::default(),
             made: made(),
             config: serde_json::Map::new(),
             epochs: vec![epoch.as_object().unwrap().clone()],
             test: test.as_object().unwrap().clone(),
             correct: correct.to_owned(),
+            cross_entropy: Vec::new(),
         }
     }
 
@@ -315,6 +328,19 @@ pub mod tests {
         assert_eq!((attention.training_time, ours.training_time), (None, None));
         assert_eq!(ours.measures["attention in box"], 0.5);
         assert!(ours.top1_fine.is_none() && ours.parameters.is_none());
+        assert!(comparison.cross_entropy.is_none(), "of older versions");
+    }
+
+    #[test]
+    fn cross_entropies_are_compared_picture_by_picture() {
+        let with = |row, cross_entropy: &[u32]| Record {
+            cross_entropy: cross_entropy.to_vec(),
+            ..record(row, 1, None, "1100")
+        };
+        let records = [with("attention", &[100, 200, 900, 800]), with("coarse2fine", &[50, 150, 900, 700])];
+        let summary = Summary::new("synthetic", &records, None);
+        let difference = summary.rows[1].against["attention"].cross_entropy.unwrap();
+        assert!((difference.mean + 0.05).abs() < 1e-12, "{difference:?}");
     }
 
     #[test]

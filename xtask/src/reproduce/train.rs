@@ -76,6 +76,7 @@ impl Run {
         for file in files {
             let Some(record) = Record::read(&file)? else { continue };
             let same_data = (record.seed, &record.fold) == (self.seed, &self.fold) && record.same_as.is_none();
+            let same_data = same_data && record.asked.views == self.asked.views;
             if same_data && difference(&record.config, &wanted, &["seed"]).is_none() {
                 let same_as = Some(record.row);
                 return Ok(Some(Record { row: self.row.clone(), same_as, asked: self.asked.clone(), ..record }));
@@ -106,9 +107,10 @@ impl Run {
         // The last epoch: choosing the best one would look at the test pictures.
         let mut eval = Command::new(program);
         eval.arg("eval").arg("--checkpoint").arg(self.work.join("checkpoints/last.safetensors"));
-        eval.args(["--data", &self.spec, "--device", &self.device, "--full", "--json"]);
+        eval.args(["--data", &self.spec, "--device", &self.device, "--full", "--json"]).args(&self.asked.views);
         let mut test: Map<String, Value> = json(eval)?;
         let correct = correct(&test).context("`eval --full` doesn't say which pictures were right")?;
+        let cross_entropy = cross_entropy(&test).context("`eval --full` doesn't say how probable the truth was")?;
         test.remove("pictures");
         let record = Record {
             data: self.data.clone(),
@@ -122,6 +124,7 @@ impl Run {
             epochs: self.epochs()?,
             test,
             correct,
+            cross_entropy,
         };
         record.write(&self.record)?;
         fs::remove_dir_all(&self.work).with_context(|| self.work.display().to_string())?;
@@ -152,6 +155,15 @@ fn correct(test: &Map<String, Value>) -> Option<String> {
     pictures.iter().map(|picture| Some(if right(picture)? { '1' } else { '0' })).collect()
 }
 
+/// -ln of the probability of each picture's class, in thousandths and at most 10.
+fn cross_entropy(test: &Map<String, Value>) -> Option<Vec<u32>> {
+    let of = |picture: &Value| {
+        let probability = picture.get("probability_of_truth")?.as_f64()?;
+        Some((-1000.0 * probability.ln()).clamp(0.0, 10_000.0).round() as u32)
+    };
+    test.get("pictures")?.as_array()?.iter().map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +174,11 @@ mod tests {
         let two = test(r#"{"pictures": [{"label": 3, "predicted": 3}, {"label": 3, "predicted": 0}]}"#);
         assert_eq!(correct(&two).unwrap(), "10");
         assert!(correct(&test("{}")).is_none());
+        let sure = test(
+            r#"{"pictures": [{"probability_of_truth": 1}, {"probability_of_truth": 0.5}, {"probability_of_truth": 0}]}"#,
+        );
+        assert_eq!(cross_entropy(&sure).unwrap(), [0, 693, 10_000]);
+        assert!(cross_entropy(&two).is_none());
         assert!(correct(&test(r#"{"pictures": [{"label": 3}]}"#)).is_none());
     }
 }

@@ -4,7 +4,7 @@
 #[path = "../../../c2f-ops/tests/common/device.rs"]
 mod device;
 
-use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode};
+use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
 use c2f_backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 use c2f_ops::Padding;
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
@@ -93,6 +93,7 @@ pub fn parts_config() -> PartsConfig {
 /// A small model that looks twice, of `classes` classes.
 pub fn config(mode: RegionMode, classes: usize) -> ModelConfig {
     let inverse = InverseConfig {
+        source: RegionSource::Learned,
         mode,
         channels: 2,
         decoder_channels: 4,
@@ -102,6 +103,7 @@ pub fn config(mode: RegionMode, classes: usize) -> ModelConfig {
         gradient_scale: 1.0,
         detach_attended: false,
         registered: false,
+        area: 0.45,
     };
     ModelConfig { classes, head: HeadConfig::Parts(parts_config()), inverse: Some(inverse) }
 }

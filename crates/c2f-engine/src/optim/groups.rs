@@ -20,14 +20,18 @@ pub struct Member {
     pub weight_decay: f64,
 }
 
-/// The backbone has a learning rate of its own; biases and norm weights, which are all that has one dimension, don't
+/// The backbone and the attention have learning rates of their own; biases and norm weights, which are all that has one dimension, don't
 /// decay (timm, `optim/_param_groups.py`).
 pub(super) fn members(settings: &recipe::Optimizer, entries: &[Entry]) -> Vec<Member> {
     let trained = entries.iter().filter(|entry| entry.kind == Kind::Parameter);
     let member = |entry: &Entry| Member {
         name: entry.name.clone(),
         var: entry.var.clone(),
-        lr_factor: if entry.name.starts_with("backbone.") { settings.backbone_lr_scale } else { 1.0 },
+        lr_factor: match entry.name.split('.').next() {
+            Some("backbone") => settings.backbone_lr_scale,
+            Some("attention") => settings.attention_lr_scale,
+            _ => 1.0,
+        },
         weight_decay: if entry.var.dims().len() > 1 { settings.weight_decay } else { 0.0 },
     };
     trained.map(member).collect()

@@ -1,6 +1,6 @@
 //! The ranges of a recipe's fields.
 
-use super::Recipe;
+use super::{Mode, Recipe, RegionFrom, Steps};
 use crate::{Error, Result};
 
 /// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
@@ -32,6 +32,7 @@ impl Recipe {
         let optimizer = &self.optimizer;
         real("optimizer.lr", optimizer.lr, 0.0..=100.0)?;
         real("optimizer.backbone_lr_scale", optimizer.backbone_lr_scale, 0.0..=100.0)?;
+        real("optimizer.attention_lr_scale", optimizer.attention_lr_scale, 0.0..=100.0)?;
         below_one("optimizer.momentum", optimizer.momentum)?;
         if optimizer.nesterov && optimizer.momentum == 0.0 {
             return Err(Error::field("optimizer.momentum", 0, "more than 0 with optimizer.nesterov"));
@@ -81,7 +82,22 @@ impl Recipe {
         real("inverse.open_bias", inverse.open_bias, -20.0..=20.0)?;
         real("inverse.attention_gain", inverse.attention_gain, 0.0..=100.0)?;
         real("inverse.gradient_scale", inverse.gradient_scale, 0.0..=100.0)?;
+        real("inverse.gradient_budget", inverse.gradient_budget, 0.0..=100.0)?;
+        within(inverse.steps == Steps::Joint || inverse.gradient_budget == 0.0, || {
+            Error::field(
+                "inverse.gradient_budget",
+                inverse.gradient_budget,
+                "0 with inverse.steps = alternate, which has no such gradient",
+            )
+        })?;
+        within(inverse.steps == Steps::Joint || optimizer.grad_accum_steps == 1, || {
+            Error::field("optimizer.grad_accum_steps", optimizer.grad_accum_steps, "1 with inverse.steps = alternate")
+        })?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
+        let is_box = matches!(inverse.region, RegionFrom::Centre | RegionFrom::Random);
+        within(!is_box || (inverse.mode == Mode::Zoom && inverse.area_target > 0.0), || {
+            Error::field("inverse.region", "a box", "inverse.mode = zoom and an inverse.area_target above 0")
+        })?;
         real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;
         real("inverse.total_variation", inverse.total_variation, 0.0..=1e3)?;
         real("inverse.source_scale", inverse.source_scale, 1.0..=8.0)?;
@@ -109,6 +125,7 @@ impl Recipe {
         real("loss.center_weight", loss.center_weight, 0.0..=1e3)?;
         real("loss.center_rate", loss.center_rate, 0.0..=1.0)?;
         real("loss.attention_similarity_weight", loss.attention_similarity_weight, 0.0..=1e3)?;
+        real("loss.attention_correlation_weight", loss.attention_correlation_weight, 0.0..=1e3)?;
 
         whole("loader.threads", self.loader.threads, 1..=256)?;
         whole("loader.prefetch", self.loader.prefetch, 1..=64)?;

@@ -32,6 +32,8 @@ pub struct Optimizer {
     pub lr: f64,
     /// Learning rate of the backbone, as a factor of `lr`.
     pub backbone_lr_scale: f64,
+    /// Learning rate of the layer that makes the attention maps, as a factor of `lr`.
+    pub attention_lr_scale: f64,
     /// SGD: momentum in 0..1.
     pub momentum: f64,
     /// SGD: Nesterov's momentum.
@@ -170,14 +172,18 @@ pub struct Attention {
     pub maps: usize,
     /// Factor on the part features after their L2 normalisation.
     pub scale: f64,
-    /// Length of the rows of the orthogonal initialisation.
+    /// Length of the rows of the orthogonal initialisation; of the other a factor.
     pub gain: f64,
+    /// Whether the maps' responses to training pictures start uncorrelated, in the methods with orthogonal attention weights.
+    pub whitened: bool,
 }
 
 /// `[inverse]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inverse {
+    /// Where the region comes from.
+    pub region: RegionFrom,
     /// How the region map is applied.
     pub mode: Mode,
     /// Channels per part after the projection.
@@ -192,6 +198,11 @@ pub struct Inverse {
     pub attention_gain: f64,
     /// Factor on the gradient that the fine look sends back through the region map.
     pub gradient_scale: f64,
+    /// Length of the gradient that the fine look sends to a picture's attended features, as a share of the coarse look's there; 0: as it
+    /// is.
+    pub gradient_budget: f64,
+    /// Which steps of the optimiser the looks have.
+    pub steps: Steps,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
     pub detach_attended: bool,
     /// Whether what a cell says is laid where the cell looks.
@@ -220,6 +231,32 @@ pub enum Mode {
     Zoom,
     /// Both.
     MaskZoom,
+    /// The box, in which the map decides how much detail a place keeps.
+    Detail,
+}
+
+/// How the two looks share the steps of the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steps {
+    /// Each step is of both.
+    Joint,
+    /// A step of the coarse look, then one of the fine look at the region that the former found.
+    Alternate,
+}
+
+/// Where the region of the fine stage comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegionFrom {
+    /// The inverse mapping.
+    Learned,
+    /// The attention alone, without a decoder.
+    Attention,
+    /// A box in the middle, whose share of the picture is the area's target.
+    Centre,
+    /// The same box anywhere.
+    Random,
 }
 
 /// `[ws_dan]`
@@ -252,6 +289,8 @@ pub struct Loss {
     pub center_weight: f64,
     /// How fast the centres follow.
     pub center_rate: f64,
+    /// Weight of the mean squared correlation between the attention maps' responses.
+    pub attention_correlation_weight: f64,
     /// Weight of the mean cosine between attention maps.
     pub attention_similarity_weight: f64,
 }

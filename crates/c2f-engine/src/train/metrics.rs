@@ -45,6 +45,9 @@ pub struct EpochRecord {
     pub lr: f64,
     /// Training pictures per second, without validation.
     pub images_per_s: f64,
+    /// Seconds of training, without validation; runs of older versions lack it.
+    #[serde(default)]
+    pub seconds: Option<f64>,
 }
 
 impl EpochRecord {

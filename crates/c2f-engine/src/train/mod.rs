@@ -5,6 +5,7 @@ mod event;
 mod metrics;
 mod mix;
 mod objective;
+mod phases;
 mod progress;
 mod step;
 mod trained_on;
@@ -13,7 +14,8 @@ pub use data::Data;
 pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};
 pub use progress::{Progress, Sums};
-pub use step::{StepReport, Stepper};
+pub(crate) use step::with_buffers_kept;
+pub use step::{Moment, StepReport, Stepper};
 pub use trained_on::TrainedOn;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ use crate::network::Stage;
 use crate::recipe::Sampling;
 use crate::schedule::Schedule;
 use crate::transfer::transfer;
+use crate::whiten::whiten;
 use crate::{Error, Evaluation, Inputs, Network, Prediction, Recipe, Result, RunFolder, TestViews};
 
 /// Steps in a row without a finite loss after which a run gives up.
@@ -151,8 +154,16 @@ impl<'a> Run<'a> {
                 recipe.epochs
             )));
         }
+        let is_transferred =
+            recipe.weights.as_ref().is_some_and(|weights| checkpoint::is_checkpoint(Path::new(weights)));
         let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
-        Ok(Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false })
+        let mut run = Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false };
+        if recipe.attention.whitened && recipe.method.is_orthogonal() && !is_transferred {
+            whiten(&run.network, &run.loader(data)?)?;
+            // A moving average begins with the weights as they are now.
+            run.stepper = Stepper::new(&run.network)?;
+        }
+        Ok(run)
     }
 
     fn resume(recipe: &'a Recipe, options: &'a TrainOptions, data: &Data, checkpoint: Checkpoint) -> Result<Self> {
@@ -281,7 +292,8 @@ impl<'a> Run<'a> {
             }
             let number = epoch * batches + self.progress.batch;
             let lr = self.recipe.optimizer.lr * schedule.factor(number);
-            self.train_batch(batch, stage, number as u64)?;
+            let progress = number as f64 / (self.recipe.epochs * batches) as f64;
+            self.train_batch(batch, stage, Moment { batch: number as u64, progress, lr })?;
             self.progress.batch += 1;
             self.progress.sums.lr = lr;
             let done = self.progress.batch;
@@ -312,12 +324,12 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    fn train_batch(&mut self, batch: Batch, stage: Stage, number: u64) -> Result<()> {
+    fn train_batch(&mut self, batch: Batch, stage: Stage, moment: Moment) -> Result<()> {
         if batch.labels.is_empty() {
             return Ok(());
         }
         let inputs = Inputs::new(batch, &self.options.device)?;
-        let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, number)?;
+        let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, moment)?;
         let sums = &mut self.progress.sums;
         sums.seen += images;
         if loss.is_finite() {
@@ -378,6 +390,7 @@ impl<'a> Run<'a> {
             val_attention_similarity: evaluation.attention_similarity,
             lr: sums.lr,
             images_per_s: sums.images_per_s(),
+            seconds: Some(sums.seconds),
         };
         let best = self.progress.finish_epoch(&record, data.may_choose());
         if best {

@@ -1,7 +1,9 @@
 //! The loss of each method.
 
-use c2f_attention::{Images, Look, ws_dan};
-use c2f_losses::{area_penalty, attention_similarity, cross_entropy, soft_cross_entropy, total_variation};
+use c2f_attention::{Images, Look, Region, ws_dan};
+use c2f_losses::{
+    area_penalty, attention_correlation, attention_similarity, cross_entropy, soft_cross_entropy, total_variation,
+};
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
@@ -9,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Inputs;
 use crate::network::attention_of;
-use crate::recipe::Method;
+use crate::recipe::{Method, RegionFrom};
 use crate::{Network, Result, Stage};
 
 /// What one batch gives.
@@ -55,18 +57,63 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
         Ok(())
     };
     if let Some(region) = &output.region {
-        let inverse = &network.recipe.inverse;
-        if inverse.area_weight > 0.0 {
-            add(area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
-        }
-        if inverse.total_variation > 0.0 {
-            add(total_variation(&region.map)?, inverse.total_variation)?;
-        }
+        region_terms(network, region, &mut add)?;
     }
-    if let (Some(attention), true) = (&output.coarse.attention, settings.attention_similarity_weight > 0.0) {
+    attention_terms(network, &output.coarse, &mut add)?;
+    with_centers(network, inputs, loss, output.coarse)
+}
+
+/// Area and smoothness of the region, each with its weight.
+fn region_terms(network: &Network, region: &Region, add: &mut dyn FnMut(Tensor, f64) -> Result<()>) -> Result<()> {
+    let inverse = &network.recipe.inverse;
+    // A fixed box has nothing to learn.
+    let is_learnt = matches!(inverse.region, RegionFrom::Learned | RegionFrom::Attention);
+    if inverse.area_weight > 0.0 && is_learnt {
+        add(area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
+    }
+    if inverse.total_variation > 0.0 && is_learnt {
+        add(total_variation(&region.map)?, inverse.total_variation)?;
+    }
+    Ok(())
+}
+
+/// How alike the coarse look's attention maps are, with its weights.
+fn attention_terms(network: &Network, coarse: &Look, add: &mut dyn FnMut(Tensor, f64) -> Result<()>) -> Result<()> {
+    let settings = &network.recipe.loss;
+    let Some(attention) = &coarse.attention else { return Ok(()) };
+    if settings.attention_similarity_weight > 0.0 {
         add(attention_similarity(attention)?, settings.attention_similarity_weight)?;
     }
-    with_centers(network, inputs, loss, output.coarse)
+    if settings.attention_correlation_weight > 0.0 {
+        add(attention_correlation(attention)?, settings.attention_correlation_weight)?;
+    }
+    Ok(())
+}
+
+/// What the coarse look alone has to answer for: its weighted cross entropy, its attention, the centres.
+pub(super) fn coarse_objective(network: &Network, inputs: &Inputs, look: Look) -> Result<Objective> {
+    let settings = &network.recipe.loss;
+    let mut loss =
+        classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.coarse_weight, 0.0)?;
+    attention_terms(network, &look, &mut |term, weight| {
+        loss = (&loss + term.affine(weight, 0.0)?)?;
+        Ok(())
+    })?;
+    with_centers(network, inputs, loss, look)
+}
+
+/// What the fine look at the region that `coarse` gives has to answer for, and the region: a scalar.
+pub(super) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Result<Tensor> {
+    let (settings, pass) = (&network.recipe.loss, Pass::train());
+    let images = Images { coarse: &inputs.images, source: inputs.source() };
+    let region = network.model.region(&images, coarse, &pass)?;
+    let look = network.model.look(&network.model.fine_input(&images, &region)?, &network.fine_pass(pass))?;
+    let mut loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.fine_weight, 0.0)?;
+    region_terms(network, &region, &mut |term, weight| {
+        loss = (&loss + term.affine(weight, 0.0)?)?;
+        Ok(())
+    })?;
+    Ok(loss)
 }
 
 /// Adds the centre loss of the first look, where the network has centres.

@@ -120,6 +120,7 @@ mod tests {
             val_attention_similarity: None,
             lr: 0.1,
             images_per_s: 1.0,
+            seconds: None,
         }
     }
 

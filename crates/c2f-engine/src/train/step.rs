@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use c2f_ops::nn::{Entry, Kind, Params};
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 
 use super::mix::mix;
-use super::objective::objective;
+use super::objective::{Objective, fine_loss, objective};
+use super::phases::{self, budgeted};
 use crate::Inputs;
 use crate::ema::Ema;
 use crate::optim::{Gradients, Optimizer, clip_global_norm, global_norm};
+use crate::recipe::Steps;
 use crate::{Network, Result, Stage};
 
 /// Trains a network batch by batch.
@@ -18,6 +21,17 @@ pub struct Stepper {
     ema: Option<Ema>,
     parameters: Vec<Entry>,
     pending: Pending,
+}
+
+/// Where in the training a batch is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// Its number in the whole run, which keys what is random in it.
+    pub batch: u64,
+    /// Share of the run's batches that were before it, 0 to 1.
+    pub progress: f64,
+    /// The learning rate of the head.
+    pub lr: f64,
 }
 
 /// What one batch gave.
@@ -89,30 +103,79 @@ impl Stepper {
         }
     }
 
-    /// Forward and backward of one batch. `batch` is its number in the whole run.
+    /// Forward and backward of one batch. Where each look has a step of its own (`inverse.steps = "alternate"`), the coarse one's is made here, and
+    /// the fine one's is left to [`update`](Self::update).
     ///
     /// # Errors
     /// If the shapes don't fit.
-    pub fn accumulate(&mut self, network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<StepReport> {
+    pub fn accumulate(
+        &mut self,
+        network: &Network,
+        inputs: &Inputs,
+        stage: Stage,
+        moment: Moment,
+    ) -> Result<StepReport> {
+        self.begin(network)?;
+        let mixed = mix(&network.recipe, inputs, network.classes.len(), moment.batch)?;
+        let inputs = mixed.as_ref().unwrap_or(inputs);
+        let inverse = &network.recipe.inverse;
+        if stage == Stage::Fine && inverse.steps == Steps::Alternate {
+            let (objective, look) = phases::coarse(network, inputs)?;
+            let mut report = self.backward(network, inputs, objective)?;
+            if !self.pending.finite || self.update(network, moment.lr)?.is_none() {
+                return Ok(StepReport { loss: f64::NAN, ..report });
+            }
+            self.begin(network)?;
+            let loss = fine_loss(network, inputs, &look)?;
+            let objective = Objective { loss, logits: look.logits, parts: None };
+            report.loss += self.backward(network, inputs, objective)?.loss;
+            return Ok(report);
+        }
+        if stage == Stage::Fine && inverse.gradient_budget > 0.0 {
+            let share = inverse.gradient_budget * phases::ramp(moment.progress);
+            let outcome = budgeted(network, inputs, share)?;
+            let report = report(&outcome.objective, inputs)?;
+            self.pending.finite &= report.loss.is_finite();
+            for gradients in outcome.gradients {
+                self.add(gradients)?;
+            }
+            if report.loss.is_finite() {
+                follow_centers(network, &outcome.objective, inputs)?;
+            }
+            return Ok(report);
+        }
+        let outcome = objective(network, inputs, stage, moment.batch)?;
+        self.backward(network, inputs, outcome)
+    }
+
+    /// Counts a batch.
+    fn begin(&mut self, network: &Network) -> Result<()> {
         if self.pending.batches == 0 {
             self.pending = Pending { finite: true, buffers: copy_buffers(&network.params)?, ..Pending::default() };
         }
         self.pending.batches += 1;
-        let mixed = mix(&network.recipe, inputs, network.classes.len(), batch)?;
-        let inputs = mixed.as_ref().unwrap_or(inputs);
-        let outcome = objective(network, inputs, stage, batch)?;
-        let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
-        let correct = count_correct(&outcome.logits, &inputs.labels)?;
-        let report = StepReport { loss, correct, images: inputs.labels.dim(0)? };
-        if !loss.is_finite() {
+        Ok(())
+    }
+
+    /// Adds the gradients of an objective, if it is finite, and moves the centres.
+    fn backward(&mut self, network: &Network, inputs: &Inputs, outcome: Objective) -> Result<StepReport> {
+        let report = report(&outcome, inputs)?;
+        if !report.loss.is_finite() {
             self.pending.finite = false;
             return Ok(report);
         }
-        let mut store = outcome.loss.backward()?;
+        let gradients = outcome.loss.backward()?;
         // The graph holds every layer's activations: it has to be gone before the next forward pass.
-        drop(outcome.loss);
+        let outcome = Objective { loss: outcome.loss.detach(), ..outcome };
+        self.add(gradients)?;
+        follow_centers(network, &outcome, inputs)?;
+        Ok(report)
+    }
+
+    /// Adds the variables' gradients to those of the batches before.
+    fn add(&mut self, mut gradients: GradStore) -> Result<()> {
         for entry in &self.parameters {
-            let Some(gradient) = store.remove(entry.var.as_tensor()) else { continue };
+            let Some(gradient) = gradients.remove(entry.var.as_tensor()) else { continue };
             let gradient = gradient.detach();
             let sum = match self.pending.gradients.remove(&entry.name) {
                 Some(sum) => (sum + gradient)?,
@@ -120,10 +183,7 @@ impl Stepper {
             };
             self.pending.gradients.insert(entry.name.clone(), sum);
         }
-        if let (Some(center), Some(parts)) = (&network.center, &outcome.parts) {
-            center.update(parts, &inputs.labels)?;
-        }
-        Ok(report)
+        Ok(())
     }
 
     /// Moves the weights by the mean gradient of the batches since the last call, at learning rate `lr` of the head, and
@@ -141,11 +201,7 @@ impl Stepper {
         }
         let norm = if finite { global_norm(&gradients)? } else { f64::NAN };
         if !norm.is_finite() {
-            for (name, buffer) in &buffers {
-                if let Some(entry) = network.params.get(name) {
-                    entry.var.set(buffer)?;
-                }
-            }
+            restore_buffers(&network.params, &buffers)?;
             return Ok(None);
         }
         let largest = network.recipe.optimizer.clip_norm;
@@ -158,6 +214,36 @@ impl Stepper {
         }
         Ok(Some(norm))
     }
+}
+
+fn report(outcome: &Objective, inputs: &Inputs) -> Result<StepReport> {
+    let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
+    let correct = count_correct(&outcome.logits, &inputs.labels)?;
+    Ok(StepReport { loss, correct, images: inputs.labels.dim(0)? })
+}
+
+fn follow_centers(network: &Network, outcome: &Objective, inputs: &Inputs) -> Result<()> {
+    if let (Some(center), Some(parts)) = (&network.center, &outcome.parts) {
+        center.update(parts, &inputs.labels)?;
+    }
+    Ok(())
+}
+
+/// Does `work`, which may run the network in training, and puts its running statistics and centres back as they were.
+pub(crate) fn with_buffers_kept<T>(params: &Params, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let buffers = copy_buffers(params)?;
+    let done = work();
+    restore_buffers(params, &buffers)?;
+    done
+}
+
+fn restore_buffers(params: &Params, buffers: &BTreeMap<String, Tensor>) -> Result<()> {
+    for (name, buffer) in buffers {
+        if let Some(entry) = params.get(name) {
+            entry.var.set(buffer)?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_buffers(params: &Params) -> Result<BTreeMap<String, Tensor>> {

@@ -3,7 +3,7 @@
 use crate::support::{network, options, recipe, train_all};
 use c2f_engine::checkpoint::{Checkpoint, best_path, last_path};
 use c2f_engine::{Error, Event, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
-use c2f_engine::{Inputs, Stepper, TestViews, relabel};
+use c2f_engine::{Inputs, Moment, Stepper, TestViews, relabel};
 use candle_core::{Device, Tensor};
 
 fn inputs(recipe: &Recipe, network: &Network) -> Inputs {
@@ -11,6 +11,11 @@ fn inputs(recipe: &Recipe, network: &Network) -> Inputs {
     let config = c2f_data::LoaderConfig { batch_size: 6, shuffle: true, ..c2f_data::LoaderConfig::default() };
     let loader = c2f_data::Loader::new(dataset.splits["train"].as_slice().into(), network.train_transform(), config);
     Inputs::new(loader.epoch(0, 0).next().unwrap().unwrap(), &Device::Cpu).unwrap()
+}
+
+/// At the end of the training.
+fn at(batch: u64) -> Moment {
+    Moment { batch, progress: 1.0, lr: 0.01 }
 }
 
 #[test]
@@ -22,7 +27,7 @@ fn every_method_makes_finite_steps_that_move_its_weights() {
         let mut stepper = Stepper::new(&network).unwrap();
         let before: Vec<Tensor> = network.params.entries().iter().map(|e| e.var.as_tensor().copy().unwrap()).collect();
         for batch in 0..2 {
-            let report = stepper.accumulate(&network, &inputs, network.stage, batch).unwrap();
+            let report = stepper.accumulate(&network, &inputs, network.stage, at(batch)).unwrap();
             assert!(report.loss.is_finite() && report.loss > 0.0, "{method}: {}", report.loss);
             assert!(stepper.update(&network, 0.01).unwrap().is_some_and(|norm| norm > 0.0), "{method}");
         }
@@ -45,7 +50,7 @@ fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
         let loss = |recipe: &Recipe, batch| {
             let network = network(recipe);
             let mut stepper = Stepper::new(&network).unwrap();
-            stepper.accumulate(&network, &inputs, network.stage, batch).unwrap().loss
+            stepper.accumulate(&network, &inputs, network.stage, at(batch)).unwrap().loss
         };
         let losses = [0, 1, 2].map(|batch| loss(&mixed, batch));
         assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{method}: {losses:?}");
@@ -83,7 +88,7 @@ fn what_is_frozen_stays_and_what_lies_behind_the_endpoint_is_not_made() {
     let inputs = inputs(&recipe, &network);
     let mut stepper = Stepper::new(&network).unwrap();
     let before: Vec<Tensor> = network.params.entries().iter().map(|e| e.var.as_tensor().copy().unwrap()).collect();
-    stepper.accumulate(&network, &inputs, Stage::Fine, 0).unwrap();
+    stepper.accumulate(&network, &inputs, Stage::Fine, at(0)).unwrap();
     stepper.update(&network, 0.01).unwrap();
     for (entry, before) in network.params.entries().iter().zip(&before) {
         let change = (entry.var.as_tensor() - before).unwrap().abs().unwrap().sum_all().unwrap();
@@ -91,6 +96,94 @@ fn what_is_frozen_stays_and_what_lies_behind_the_endpoint_is_not_made() {
             ["conv1.", "bn1.", "layer1."].iter().any(|part| entry.name.starts_with(&format!("backbone.{part}")));
         assert_eq!(change.to_scalar::<f32>().unwrap() == 0.0, frozen, "{}", entry.name);
         assert!(!entry.name.starts_with("backbone.layer3."), "{}", entry.name);
+    }
+}
+
+/// The weights after one step, at a moment of the training.
+fn stepped(settings: &[&str], progress: f64) -> Vec<(String, Tensor)> {
+    let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+    for setting in settings {
+        recipe.set(setting).unwrap();
+    }
+    recipe.validate().unwrap();
+    let network = network(&recipe);
+    let inputs = inputs(&recipe, &network);
+    let mut stepper = Stepper::new(&network).unwrap();
+    let report = stepper.accumulate(&network, &inputs, Stage::Fine, Moment { progress, ..at(0) }).unwrap();
+    assert!(report.loss.is_finite());
+    assert!(stepper.update(&network, 0.01).unwrap().is_some());
+    network.params.entries().into_iter().map(|entry| (entry.name, entry.var.as_tensor().copy().unwrap())).collect()
+}
+
+/// The largest difference of two networks' weights.
+fn apart(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> f32 {
+    let pairs = a.iter().zip(b).map(|((name, a), (other, b))| {
+        assert_eq!(name, other);
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+    });
+    pairs.fold(0.0, f32::max)
+}
+
+#[test]
+fn a_budget_of_nothing_is_a_path_that_is_cut() {
+    let clip = "optimizer.clip_norm=0";
+    let cut = stepped(&[clip, "inverse.detach_attended=true"], 1.0);
+    let before = stepped(&[clip, "inverse.gradient_budget=0.3"], 0.2);
+    assert!(apart(&cut, &before) < 1e-5, "{}", apart(&cut, &before));
+    let after = stepped(&[clip, "inverse.gradient_budget=0.3"], 1.0);
+    let twice = stepped(&[clip, "inverse.gradient_budget=0.6"], 1.0);
+    let (one, two) = (apart(&cut, &after), apart(&cut, &twice));
+    assert!(one > 1e-4 && (two / one - 2.0).abs() < 0.05, "{one} {two}");
+}
+
+#[test]
+fn each_look_can_have_a_step_of_its_own() {
+    let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+    recipe.set("inverse.steps=alternate").unwrap();
+    let network = network(&recipe);
+    let inputs = inputs(&recipe, &network);
+    let mut stepper = Stepper::new(&network).unwrap();
+    let classifier = || network.params.get("classifier.weight").unwrap().var.as_tensor().copy().unwrap();
+    let decoder = || network.params.get("inverse.logit.weight").unwrap().var.as_tensor().copy().unwrap();
+    let differ =
+        |a: &Tensor, b: &Tensor| (a - b).unwrap().abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap() > 0.0;
+    let (first, mapping) = (classifier(), decoder());
+    stepper.accumulate(&network, &inputs, Stage::Fine, at(0)).unwrap();
+    let second = classifier();
+    assert!(differ(&first, &second) && !differ(&mapping, &decoder()), "the coarse look's step");
+    assert!(stepper.update(&network, 0.01).unwrap().is_some());
+    assert!(differ(&second, &classifier()) && differ(&mapping, &decoder()), "the fine look's step");
+
+    recipe.set("optimizer.grad_accum_steps=2").unwrap();
+    assert!(recipe.validate().unwrap_err().to_string().contains("optimizer.grad_accum_steps"));
+}
+
+#[test]
+fn whitened_maps_respond_each_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let similarity = |whitened: bool| {
+        let mut recipe = recipe(Method::AttentionOrthogonal);
+        recipe.set(&format!("attention.whitened={whitened}")).unwrap();
+        recipe.set("epochs=1").unwrap();
+        recipe.set("optimizer.lr=1e-6").unwrap();
+        let summary = train_all(&recipe, &folder.path().join(whitened.to_string()));
+        summary.last.unwrap().val_attention_similarity.unwrap()
+    };
+    let (plain, whitened) = (similarity(false), similarity(true));
+    assert!(whitened < 0.6 * plain, "{whitened} with, {plain} without");
+}
+
+#[test]
+fn every_region_and_mode_trains() {
+    for setting in ["region=attention", "region=centre", "region=random", "mode=detail", "mode=mask", "mode=mask-zoom"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+        recipe.set(&format!("inverse.{setting}")).unwrap();
+        let last = train_all(&recipe, &folder.path().join("run")).last.unwrap();
+        assert!(last.val_loss.is_finite() && last.val_top1_fine.is_some(), "{setting}: {last:?}");
+        let network = load_network(&folder.path().join("run"), &Device::Cpu).unwrap();
+        assert_eq!(network.recipe.inverse, recipe.inverse);
     }
 }
 
@@ -103,7 +196,7 @@ fn a_batch_is_learnt_by_heart() {
         let mut stepper = Stepper::new(&network).unwrap();
         let mut losses = Vec::new();
         for batch in 0..30 {
-            losses.push(stepper.accumulate(&network, &inputs, network.stage, batch).unwrap().loss);
+            losses.push(stepper.accumulate(&network, &inputs, network.stage, at(batch)).unwrap().loss);
             stepper.update(&network, 0.02).unwrap();
         }
         assert!(losses[29] < 0.7 * losses[0], "{method}: {losses:?}");
@@ -123,7 +216,7 @@ fn two_half_batches_accumulate_to_the_gradient_of_one() {
         let inputs = inputs(&once, &network);
         let mut stepper = Stepper::new(&network).unwrap();
         for _ in 0..repeats {
-            stepper.accumulate(&network, &inputs, Stage::Coarse, 0).unwrap();
+            stepper.accumulate(&network, &inputs, Stage::Coarse, at(0)).unwrap();
         }
         assert!(stepper.update(&network, 0.1).unwrap().is_some_and(|norm| norm > 0.0));
         networks.push(network);
@@ -149,7 +242,7 @@ fn a_step_that_is_not_finite_changes_nothing() {
     };
     let before = values();
     let mut stepper = Stepper::new(&network).unwrap();
-    let report = stepper.accumulate(&network, &broken, Stage::Coarse, 0).unwrap();
+    let report = stepper.accumulate(&network, &broken, Stage::Coarse, at(0)).unwrap();
     assert!(!report.loss.is_finite());
     assert!(stepper.update(&network, 0.1).unwrap().is_none());
     assert_eq!(values(), before);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use c2f_engine::{Inputs, Stepper};
+use c2f_engine::{Inputs, Moment, Stepper};
 use c2f_engine::{Network, Recipe};
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
@@ -82,8 +82,11 @@ pub fn run(args: &Args) -> Result<()> {
         let start = Instant::now();
         match args.mode {
             Mode::Train => {
-                stepper.accumulate(&network, &inputs, network.stage, step as u64)?;
-                stepper.update(&network, recipe.optimizer.lr)?;
+                let lr = recipe.optimizer.lr;
+                // At the end of the training, when all that a recipe has is at work.
+                let moment = Moment { batch: step as u64, progress: 1.0, lr };
+                stepper.accumulate(&network, &inputs, network.stage, moment)?;
+                stepper.update(&network, lr)?;
             }
             Mode::Infer => {
                 network.predict(&inputs.images, inputs.source.as_ref())?;
