@@ -42,14 +42,13 @@ impl InverseMapping {
     /// # Errors
     /// If a parameter of that name exists with another shape.
     pub fn new(params: &Params, maps: usize, endpoint: &Endpoint, config: &InverseConfig) -> Result<Self> {
-        let Endpoint { stride, origin, .. } = *endpoint;
         let decoder = match config.source {
             RegionSource::Learned => Some(Decoder::new(params, maps, endpoint, config)?),
             _ => None,
         };
         let attention_gain = params.parameter("attention_gain", 1, Init::Constant(config.attention_gain))?;
         let bias = params.at("logit").parameter("bias", 1, Init::Constant(config.open_bias))?;
-        let shift = if config.registered { origin - stride as f64 / 2.0 } else { 0.0 };
+        let shift = if config.registered { endpoint.shift() } else { 0.0 };
         let (detach_attended, format) = (config.detach_attended, params.format());
         Ok(Self { decoder, attention_gain, bias, detach_attended, shift, format })
     }
@@ -135,6 +134,15 @@ impl Decoder {
             Format::ChannelsLast => stacked.reshape((b, h, w, m * d))?,
         })
     }
+}
+
+/// Maps (B, C, h, w) of an endpoint, such as attention maps, over a picture of `size` (H, W): (B, C, H, W), bilinearly, each cell's
+/// value where the cell looks.
+///
+/// # Errors
+/// If `maps` doesn't have four dimensions.
+pub fn lay_over(maps: &Tensor, endpoint: &Endpoint, size: (usize, usize)) -> Result<Tensor> {
+    shifted(&resize_bilinear(maps, size, false, Format::ChannelsFirst)?, endpoint.shift())
 }
 
 /// Maps (B, C, H, W) moved by so many pixels down and to the right, their edges being repeated behind them.

@@ -14,6 +14,6 @@ pub use attention::AttentionMaps;
 pub use bap::{bilinear_attention_pooling, normalise_parts};
 pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
 pub use error::{Error, Result};
-pub use inverse::InverseMapping;
+pub use inverse::{InverseMapping, lay_over};
 pub use model::{Images, Look, Model, Output};
 pub use region::{MIN_BOX, Region, box_areas, region_boxes, sample_boxes};

@@ -52,6 +52,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// How far, in pixels down and to the right, a cell looks from the middle of the square that it has when the maps are stretched
+    /// over the picture.
+    pub fn shift(&self) -> f64 {
+        self.origin - self.stride as f64 / 2.0
+    }
+
     /// Of layers that pad (k - 1) / 2 on each side: the first cell looks at the first pixel.
     pub(crate) const fn symmetric(name: &'static str, channels: usize, stride: usize) -> Self {
         Self { name, channels, stride, origin: 0.5 }

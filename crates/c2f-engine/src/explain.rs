@@ -1,5 +1,6 @@
 //! From pictures to explanations, through the network.
 
+use c2f_attention::lay_over;
 use c2f_backbone::BackboneInfo;
 use c2f_data::Views;
 use candle_core::{D, DType, Tensor};
@@ -81,7 +82,7 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
     }
     let views: Vec<&[Views]> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
     let prediction = predict(network, &views)?;
-    let maps = Maps::read(&prediction)?;
+    let maps = Maps::read(&Prediction { attention: laid_over(network, &prediction)?, ..prediction.clone() })?;
     let (size, info) = (network.eval_transform().size(), network.model.backbone().info());
     let guesses = guesses(network, &prediction, pictures.len(), top)?;
     let explanations = pictures.iter().zip(guesses).enumerate();
@@ -96,6 +97,13 @@ pub fn explain(network: &Network, pictures: &[Picture], top: usize) -> Result<Ve
             guesses,
         })
         .collect())
+}
+
+/// The attention maps over the view, each value where its cell looks.
+fn laid_over(network: &Network, prediction: &Prediction) -> Result<Option<Tensor>> {
+    let size = network.eval_transform().size();
+    let over = |maps: &Tensor| lay_over(maps, network.model.backbone().endpoint(), (size, size));
+    Ok(prediction.attention.as_ref().map(over).transpose()?)
 }
 
 /// What the network says of all views.

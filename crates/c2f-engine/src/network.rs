@@ -4,7 +4,7 @@ use std::path::Path;
 
 use c2f_attention::{
     HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, RegionSource, box_areas,
-    ws_dan,
+    lay_over, ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -226,6 +226,15 @@ impl Network {
         }
     }
 
+    /// Attention maps (B, M, h, w), laid over a picture of `size` where the recipe wants each value where its cell looks
+    /// (`inverse.registered`).
+    pub(crate) fn registered(&self, maps: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+        if !self.recipe.inverse.registered {
+            return Ok(maps.clone());
+        }
+        Ok(lay_over(maps, self.model.backbone().endpoint(), size)?)
+    }
+
     /// Raw picture and crop around the mean attention (WS-DAN, section 3.3).
     fn predict_ws_dan(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
         let settings = &self.recipe.ws_dan;
@@ -234,7 +243,8 @@ impl Network {
         let (pictures, _, height, width) = images.dims4()?;
         let size = (height, width);
         let thresholds = vec![settings.test_threshold; pictures];
-        let boxes = ws_dan::crop_boxes(&ws_dan::mean_map(attention)?, size, &thresholds, settings.test_padding)?;
+        let map = self.registered(&ws_dan::mean_map(attention)?, size)?;
+        let boxes = ws_dan::crop_boxes(&map, size, &thresholds, settings.test_padding)?;
         let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &Pass::eval())?;
         let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
         Ok(Prediction {

@@ -2,6 +2,7 @@
 
 mod compare;
 mod cost;
+mod curves;
 mod figure;
 mod files;
 mod lock;
@@ -45,6 +46,9 @@ pub struct Args {
     /// Rows, separated by commas, or their groups: comparison, ablations, controls, paths, sizes
     #[arg(long, value_name = "ROWS", default_value = "comparison")]
     rows: String,
+    /// Instead of the scale's schedule, one of each of so many epochs, separated by commas: accuracy against training time
+    #[arg(long, value_name = "N,..", value_delimiter = ',', conflicts_with = "folds")]
+    epochs: Vec<usize>,
     /// Cross-validate over the whole data set instead of using its split
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(2..))]
     folds: Option<u64>,
@@ -117,6 +121,8 @@ struct Set {
     _lock: Option<fs::File>,
     /// The runs of every row, asked for or not: a page shows all that are done.
     runs: Vec<Run>,
+    /// Those of every row with the schedules that were asked for.
+    schedules: Vec<Run>,
 }
 
 impl Set {
@@ -130,36 +136,45 @@ impl Set {
         let trains = kind != "synthetic" && !args.tables_only && !args.plan;
         let weights = trains.then(|| weights(args)).transpose()?;
         let folder = args.output.join(file_name(&title));
-        let mut runs = Vec::new();
+        let run = |row: &Row, seed: u64, fold: Option<&String>, epochs: Option<usize>| {
+            let place = fold.map_or(String::new(), |fold| format!("-fold-{}", file_name(fold)));
+            let schedule = epochs.map_or(String::new(), |epochs| format!("-epochs-{epochs}"));
+            let name = format!("{}{schedule}-seed-{seed}{place}", row.name);
+            let mut settings = row.settings(&recipe);
+            settings.extend(epochs.map(|epochs| format!("epochs={epochs}")));
+            Run {
+                data: title.clone(),
+                spec: fold.map_or(spec.to_owned(), |fold| with_option(spec, &format!("fold={fold}"))),
+                row: row.name.to_owned(),
+                seed,
+                fold: fold.cloned(),
+                recipe: file.clone(),
+                weights: weights.clone(),
+                device: args.device.clone(),
+                asked: Asked { recipe: text.clone(), settings, views: row.views() },
+                resolved: resolved.clone(),
+                record: folder.join(if epochs.is_some() { "schedules" } else { "runs" }).join(format!("{name}.json")),
+                work: folder.join("unfinished").join(name),
+            }
+        };
+        let (mut runs, mut schedules) = (Vec::new(), Vec::new());
         for seed in 1..=args.seeds.unwrap_or(args.scale.seeds()) {
             for fold in folds(args.folds) {
-                for row in Row::all() {
-                    let place = fold.as_ref().map_or(String::new(), |fold| format!("-fold-{}", file_name(fold)));
-                    let name = format!("{}-seed-{seed}{place}", row.name);
-                    runs.push(Run {
-                        data: title.clone(),
-                        spec: fold.as_ref().map_or(spec.to_owned(), |fold| with_option(spec, &format!("fold={fold}"))),
-                        row: row.name.to_owned(),
-                        seed,
-                        fold: fold.clone(),
-                        recipe: file.clone(),
-                        weights: weights.clone(),
-                        device: args.device.clone(),
-                        asked: Asked { recipe: text.clone(), settings: row.settings(&recipe), views: row.views() },
-                        resolved: resolved.clone(),
-                        record: folder.join("runs").join(format!("{name}.json")),
-                        work: folder.join("unfinished").join(name),
-                    });
-                }
+                runs.extend(Row::all().map(|row| run(row, seed, fold.as_ref(), None)));
+            }
+            for &epochs in &args.epochs {
+                schedules.extend(Row::all().map(|row| run(row, seed, None, Some(epochs))));
             }
         }
         let lock = if args.plan {
             None
         } else {
-            fs::create_dir_all(folder.join("runs")).with_context(|| folder.display().to_string())?;
+            for runs in ["runs", "schedules"] {
+                fs::create_dir_all(folder.join(runs)).with_context(|| folder.display().to_string())?;
+            }
             (!args.tables_only).then(|| lock::lock(&folder)).transpose()?
         };
-        Ok(Self { title, folder, _lock: lock, runs })
+        Ok(Self { title, folder, _lock: lock, runs, schedules })
     }
 
     /// The file of what the rows cost: [`cost::Costs`].
@@ -167,10 +182,15 @@ impl Set {
         self.folder.join("cost.json")
     }
 
+    /// The runs that were asked for: those of the scale's schedule, unless others were named.
+    fn asked(&self) -> &[Run] {
+        if self.schedules.is_empty() { &self.runs } else { &self.schedules }
+    }
+
     /// The runs of `rows` that aren't done.
     fn missing(&self, rows: &[Row]) -> Result<Vec<&Run>> {
         let mut missing = Vec::new();
-        for run in self.runs.iter().filter(|run| rows.iter().any(|row| row.name == run.row)) {
+        for run in self.asked().iter().filter(|run| rows.iter().any(|row| row.name == run.row)) {
             if run.done()?.is_none() {
                 missing.push(run);
             }
@@ -181,7 +201,7 @@ impl Set {
     /// Measures what the rows that have runs cost, if that isn't known yet.
     fn measure_costs(&self, program: &Path, made: &Made) -> Result<()> {
         let mut rows: Vec<&Run> = Vec::new();
-        for run in &self.runs {
+        for run in self.runs.iter().chain(&self.schedules) {
             if rows.iter().all(|row| row.row != run.row) && run.done()?.is_some() {
                 rows.push(run);
             }
@@ -191,6 +211,8 @@ impl Set {
 
     /// Writes the tables of the runs that are done.
     fn write_tables(&self) -> Result<()> {
+        let costs = read_json(&self.costs())?;
+        self.write_curves(costs.as_ref())?;
         let mut records: Vec<Record> = Vec::new();
         for run in &self.runs {
             records.extend(run.done()?);
@@ -198,11 +220,30 @@ impl Set {
         if records.is_empty() {
             return Ok(());
         }
-        let costs = read_json(&self.costs())?;
         let summary = Summary::new(&self.title, &records, costs.as_ref());
         write_whole(&self.folder.join("table.json"), &serde_json::to_string_pretty(&summary)?)?;
         write_whole(&self.folder.join("table.md"), &page::page(&summary, "figure.svg"))?;
         write_whole(&self.folder.join("figure.svg"), &figure::figure(&summary, &records))
+    }
+
+    /// Writes `curves.md` and its figure of all schedules that are done, named in this call or not.
+    fn write_curves(&self, costs: Option<&cost::Costs>) -> Result<()> {
+        let folder = self.folder.join("schedules");
+        let mut records: Vec<Record> = Vec::new();
+        if folder.is_dir() {
+            let files = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+            let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+            files.sort();
+            for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+                records.extend(Record::read(file)?);
+            }
+        }
+        let points = costs.map_or(Vec::new(), |costs| curves::points(&records, costs));
+        if points.is_empty() {
+            return Ok(());
+        }
+        write_whole(&self.folder.join("curves.md"), &curves::page(&self.title, &points, "curves.svg"))?;
+        write_whole(&self.folder.join("curves.svg"), &curves::figure(&points))
     }
 }
 
@@ -261,11 +302,12 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
     if output.exists() {
         fs::remove_dir_all(&output)?;
     }
-    let args = |rows: &str| Args {
+    let args = |rows: &str, epochs: &[usize]| Args {
         data: vec!["synthetic?classes=3&size=24".to_owned()],
         scale: Scale::Smoke,
         seeds: Some(1),
         rows: rows.to_owned(),
+        epochs: epochs.to_vec(),
         folds: None,
         output: output.clone(),
         weights: None,
@@ -274,11 +316,11 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
         tables_only: false,
         program: Some(program.to_path_buf()),
     };
-    run(root, &args("attention"))?;
+    run(root, &args("attention", &[]))?;
     let folder = output.join("synthetic-classes-3-size-24");
     let file = folder.join("runs/attention-seed-1.json");
     let before = fs::metadata(&file)?.modified()?;
-    run(root, &args("attention,coarse2fine-orthogonal"))?;
+    run(root, &args("attention,coarse2fine-orthogonal", &[]))?;
     ensure!(fs::metadata(&file)?.modified()? == before, "{} was run again", file.display());
     let page = fs::read_to_string(folder.join("table.md"))?;
     for what in ["`attention`", "`coarse2fine-orthogonal`", "attention in parts", "region in parts", "ece"] {
@@ -286,10 +328,13 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
     }
     ensure!(!page.contains("NaN"), "table.md has a number that is none:\n{page}");
     // Four maps are what the recipe has.
-    run(root, &args("coarse2fine-orthogonal,maps-4"))?;
+    run(root, &args("coarse2fine-orthogonal,maps-4", &[]))?;
     let page = fs::read_to_string(folder.join("table.md"))?;
     ensure!(page.contains("as `coarse2fine-orthogonal`, and has its runs"), "`maps-4` was trained:\n{page}");
     ensure!(page.contains("| `attention` "), "a row that is done isn't shown with others:\n{page}");
+    run(root, &args("attention", &[1, 2]))?;
+    let page = fs::read_to_string(folder.join("curves.md"))?;
+    ensure!(page.matches("| `attention` ").count() == 2, "curves.md lacks a schedule:\n{page}");
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub fn print(sets: &[Set], rows: &[Row]) -> Result<()> {
     let (mut sum, mut unknown) = (0.0, 0);
     for set in sets {
         let mut trained = Vec::new();
-        for run in &set.runs {
+        for run in set.asked() {
             if let Some(seconds) = run.done()?.and_then(|record| record.train_seconds()) {
                 trained.push((run, seconds));
             }
@@ -34,10 +34,13 @@ pub fn print(sets: &[Set], rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-/// The mean of the runs of the same row.
+/// The mean of the runs of the same row and settings.
 fn estimate(run: &Run, trained: &[(&Run, f64)]) -> Option<f64> {
-    let same: Vec<f64> =
-        trained.iter().filter(|(other, _)| other.row == run.row).map(|&(_, seconds)| seconds).collect();
+    let same: Vec<f64> = trained
+        .iter()
+        .filter(|(other, _)| (&other.row, &other.asked) == (&run.row, &run.asked))
+        .map(|&(_, seconds)| seconds)
+        .collect();
     (!same.is_empty()).then(|| mean(same.into_iter()))
 }
 

@@ -155,12 +155,13 @@ impl Summary {
 }
 
 /// The runs of one row: for each seed its folds, in their order.
-struct Runs<'a> {
+pub struct Runs<'a> {
     by_seed: BTreeMap<u64, Vec<&'a Record>>,
 }
 
 impl<'a> Runs<'a> {
-    fn new(records: impl Iterator<Item = &'a Record>) -> Self {
+    /// The runs of one row with one schedule.
+    pub fn new(records: impl Iterator<Item = &'a Record>) -> Self {
         let mut by_seed: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
         for record in records {
             by_seed.entry(record.seed).or_default().push(record);
@@ -189,12 +190,19 @@ impl<'a> Runs<'a> {
         self.by_seed.values().map(of_seed).collect()
     }
 
-    fn spread(&self, keys: &[&str]) -> Option<Spread> {
+    /// How many seeds have run.
+    pub fn seeds(&self) -> usize {
+        self.by_seed.len()
+    }
+
+    /// Of a number that `eval --full` gives.
+    pub fn spread(&self, keys: &[&str]) -> Option<Spread> {
         let values = self.per_seed(keys).filter(|values| !values.is_empty())?;
         Some(Spread { mean: mean(values.iter().copied()), sd: (values.len() > 1).then(|| variance(&values).sqrt()) })
     }
 
-    fn mean_of(&self, keys: &[&str]) -> Option<f64> {
+    /// The mean alone.
+    pub fn mean_of(&self, keys: &[&str]) -> Option<f64> {
         Some(self.spread(keys)?.mean)
     }
 
@@ -213,7 +221,7 @@ impl<'a> Runs<'a> {
 
     /// Seconds for each picture of the training set. Before the last stage, whose speed is `own`, a network trains as
     /// `one_look` does.
-    fn training_time(&self, own: &Cost, one_look: &Cost) -> Option<f64> {
+    pub fn training_time(&self, own: &Cost, one_look: &Cost) -> Option<f64> {
         let (before, last) = self.by_seed.values().flatten().next()?.epochs_by_stage();
         Some(before as f64 / one_look.train_images_per_s + last as f64 / own.train_images_per_s)
     }

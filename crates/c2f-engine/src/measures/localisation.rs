@@ -26,7 +26,8 @@ pub struct Localisation {
 /// known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MapScores {
-    /// The share of the map's sum inside the object's box. A value counts for the whole of its cell.
+    /// The share of the map's sum inside the object's box. A value counts for the whole of its cell, which lies around the middle of
+    /// what it looks at ([`Endpoint::origin`](c2f_backbone::Endpoint::origin)).
     pub box_mass: f64,
     /// The pointing game: the share of pictures whose maximum, the middle of its cell, is in the object's box (Zhang et al.
     /// 2018, doi 10.1007/s11263-017-1059-x, without their tolerance of 15 pixels). Of several maxima the share counts that is.
@@ -118,12 +119,19 @@ impl Mean {
 }
 
 impl Places {
-    /// Adds a picture: its mean attention map, its region map and its fine look's box.
-    pub(super) fn add(&mut self, target: &Target, attention: &Map, region: Option<&Map>, fine: Option<Bounds>) {
+    /// Adds a picture: its mean attention map, whose cells look `shift` of the view further down and to the right than where they
+    /// lie, its region map and its fine look's box.
+    pub(super) fn add(
+        &mut self,
+        target: &Target,
+        (attention, shift): (&Map, f64),
+        region: Option<&Map>,
+        fine: Option<Bounds>,
+    ) {
         self.n += 1;
-        self.attention.add(target, attention);
+        self.attention.add(target, attention, shift);
         if let Some(region) = region {
-            self.region.add(target, region);
+            self.region.add(target, region, 0.0);
         }
         if let Some(fine) = fine {
             self.fine.add(target, fine);
@@ -142,10 +150,10 @@ impl Places {
 }
 
 impl MapSums {
-    fn add(&mut self, target: &Target, map: &Map) {
-        self.object.add(&[target.object], map);
+    fn add(&mut self, target: &Target, map: &Map, shift: f64) {
+        self.object.add(&[target.object], map, shift);
         if !target.parts.is_empty() {
-            self.parts.add(&target.parts, map);
+            self.parts.add(&target.parts, map, shift);
         }
     }
 
@@ -162,9 +170,9 @@ impl MapSums {
 }
 
 impl PlaceSums {
-    fn add(&mut self, boxes: &[Bounds], map: &Map) {
-        self.mass.add(mass_inside(map, boxes));
-        self.pointing.add(maxima_inside(map, boxes));
+    fn add(&mut self, boxes: &[Bounds], map: &Map, shift: f64) {
+        self.mass.add(mass_inside(map, shift, boxes));
+        self.pointing.add(maxima_inside(map, shift, boxes));
         self.area.add(boxes.iter().map(area).sum());
     }
 }
@@ -215,39 +223,50 @@ fn disjoint(boxes: &[Bounds]) -> Vec<Bounds> {
     cells.filter(covered).collect()
 }
 
-/// The share of the map's sum inside disjoint boxes; a map without a positive sum counts as uniform.
-fn mass_inside(map: &Map, boxes: &[Bounds]) -> f64 {
-    let total: f64 = map.iter().map(|v| f64::from(*v)).sum();
+/// The share of the map's sum inside disjoint boxes, each value spread over its cell; a map without a positive sum counts as
+/// uniform.
+fn mass_inside(map: &Map, shift: f64, boxes: &[Bounds]) -> f64 {
+    let sum = |[x1, y1, x2, y2]: [f64; 4]| {
+        let (columns, rows) = (lengths(x1, x2, map.width(), shift), lengths(y1, y2, map.height(), shift));
+        let row = |(values, length): (&[f32], &f64)| {
+            length * values.iter().zip(&columns).map(|(value, length)| f64::from(*value) * length).sum::<f64>()
+        };
+        let rows = map.as_raw().chunks_exact(map.width() as usize).zip(&rows);
+        rows.filter(|(_, length)| **length > 0.0).map(row).sum::<f64>()
+    };
+    let total = sum([0.0, 0.0, 1.0, 1.0]);
     if total.is_nan() || total <= 0.0 {
         return boxes.iter().map(area).sum();
     }
-    let width = map.width() as usize;
-    let inside = |b: &Bounds| {
-        let (columns, rows) = (shares(b[0], b[2], map.width()), shares(b[1], b[3], map.height()));
-        let row = |(values, share): (&[f32], &f64)| {
-            share * values.iter().zip(&columns).map(|(value, share)| f64::from(*value) * share).sum::<f64>()
-        };
-        map.as_raw().chunks_exact(width).zip(&rows).filter(|(_, share)| **share > 0.0).map(row).sum::<f64>()
-    };
-    boxes.iter().map(inside).sum::<f64>() / total
+    boxes.iter().map(|bounds| sum(bounds.map(f64::from))).sum::<f64>() / total
 }
 
-/// Of each of `cells` cells of equal length in 0..1, the share that lies between two places.
-fn shares(from: f32, to: f32, cells: u32) -> Vec<f64> {
-    let (from, to) = (f64::from(from) * f64::from(cells), f64::from(to) * f64::from(cells));
-    let share = |cell| (to.min(f64::from(cell) + 1.0) - from.max(f64::from(cell))).max(0.0);
-    (0..cells).map(share).collect()
+/// Of each of `cells` cells, what lies between two places of 0..=1. They have equal lengths and begin at `shift`; the first
+/// and the last reach to the view's edge.
+fn lengths(from: f64, to: f64, cells: u32, shift: f64) -> Vec<f64> {
+    let edge = |cell: u32| {
+        let inner = (f64::from(cell) / f64::from(cells) + shift).clamp(0.0, 1.0);
+        if cell == 0 {
+            0.0
+        } else if cell == cells {
+            1.0
+        } else {
+            inner
+        }
+    };
+    (0..cells).map(|cell| (to.min(edge(cell + 1)) - from.max(edge(cell))).max(0.0)).collect()
 }
 
 /// The share of the map's maxima whose cell has its middle inside one of the boxes; a map of equal values counts as uniform.
-fn maxima_inside(map: &Map, boxes: &[Bounds]) -> f64 {
+fn maxima_inside(map: &Map, shift: f64, boxes: &[Bounds]) -> f64 {
     let maximum = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if map.iter().all(|value| *value == maximum) {
         return boxes.iter().map(area).sum();
     }
     let (mut all, mut inside) = (0_usize, 0_usize);
     for (x, y, _) in map.enumerate_pixels().filter(|(_, _, value)| value.0[0] == maximum) {
-        let (x, y) = ((x as f32 + 0.5) / map.width() as f32, (y as f32 + 0.5) / map.height() as f32);
+        let middle = |cell: u32, cells: u32| (f64::from(cell) + 0.5) / f64::from(cells) + shift;
+        let [x, y] = [middle(x, map.width()), middle(y, map.height())].map(|place| place.clamp(0.0, 1.0) as f32);
         all += 1;
         inside += usize::from(boxes.iter().any(|b| b[0] <= x && x < b[2] && b[1] <= y && y < b[3]));
     }
@@ -274,21 +293,37 @@ mod tests {
         // 1 2
         // 3 4
         let values = map(2, &[1.0, 2.0, 3.0, 4.0]);
-        assert_near(mass_inside(&values, &[WHOLE]), 1.0);
-        assert_near(mass_inside(&values, &[[0.5, 0.0, 1.0, 1.0]]), 0.6);
+        assert_near(mass_inside(&values, 0.0, &[WHOLE]), 1.0);
+        assert_near(mass_inside(&values, 0.0, &[[0.5, 0.0, 1.0, 1.0]]), 0.6);
         // A quarter of each cell around the middle.
-        assert_near(mass_inside(&values, &[[0.25, 0.25, 0.75, 0.75]]), 0.25);
+        assert_near(mass_inside(&values, 0.0, &[[0.25, 0.25, 0.75, 0.75]]), 0.25);
         // The lower left cell and half of the one beside it.
-        assert_near(mass_inside(&values, &[[0.0, 0.5, 0.75, 1.0]]), 0.5);
-        assert_near(mass_inside(&values, &[[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]), 0.5);
+        assert_near(mass_inside(&values, 0.0, &[[0.0, 0.5, 0.75, 1.0]]), 0.5);
+        assert_near(mass_inside(&values, 0.0, &[[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]), 0.5);
+    }
+
+    #[test]
+    fn cells_that_look_elsewhere_have_their_mass_there() {
+        // 0..0.35, 0.35..0.6, 0.6..0.85 and 0.85..1.
+        let values = map(4, &[1.0, 2.0, 4.0, 8.0]);
+        let total = 0.35 + 2.0 * 0.25 + 4.0 * 0.25 + 8.0 * 0.15;
+        assert_near(mass_inside(&values, 0.1, &[WHOLE]), 1.0);
+        assert_near(mass_inside(&values, 0.1, &[[0.35, 0.0, 0.6, 1.0]]), 0.5 / total);
+        assert_near(mass_inside(&values, -0.1, &[[0.0, 0.0, 0.15, 1.0]]), 0.15 / (0.15 + 0.5 + 1.0 + 8.0 * 0.35));
+        assert_near(mass_inside(&map(3, &[0.7; 6]), 0.2, &[[0.1, 0.2, 0.6, 0.9]]), 0.35);
+        let mut one = map(4, &[0.0; 16]);
+        one.put_pixel(1, 1, Luma([2.0]));
+        // Its middle moves from 0.375 to 0.475.
+        assert_eq!(maxima_inside(&one, 0.1, &[[0.4, 0.4, 0.5, 0.5]]), 1.0);
+        assert_eq!(maxima_inside(&one, 0.0, &[[0.4, 0.4, 0.5, 0.5]]), 0.0);
     }
 
     #[test]
     fn a_uniform_map_has_the_mass_and_the_pointing_of_the_area() {
         let bounds = [0.1, 0.2, 0.6, 0.9];
         for values in [map(3, &[0.0; 6]), map(3, &[0.7; 6])] {
-            assert_near(mass_inside(&values, &[bounds]), 0.35);
-            assert_near(maxima_inside(&values, &[bounds]), 0.35);
+            assert_near(mass_inside(&values, 0.0, &[bounds]), 0.35);
+            assert_near(maxima_inside(&values, 0.0, &[bounds]), 0.35);
         }
     }
 
@@ -296,12 +331,12 @@ mod tests {
     fn several_maxima_point_to_several_places() {
         let mut values = map(4, &[0.0; 16]);
         values.put_pixel(1, 1, Luma([2.0]));
-        assert_eq!(maxima_inside(&values, &[[0.0, 0.0, 0.5, 0.5]]), 1.0);
+        assert_eq!(maxima_inside(&values, 0.0, &[[0.0, 0.0, 0.5, 0.5]]), 1.0);
         // The cell reaches into the box, its middle at 0.375 doesn't.
-        assert_eq!(maxima_inside(&values, &[[0.4, 0.0, 1.0, 1.0]]), 0.0);
+        assert_eq!(maxima_inside(&values, 0.0, &[[0.4, 0.0, 1.0, 1.0]]), 0.0);
         values.put_pixel(3, 1, Luma([2.0]));
-        assert_eq!(maxima_inside(&values, &[[0.0, 0.0, 0.5, 0.5]]), 0.5);
-        assert_eq!(maxima_inside(&values, &[[0.0, 0.0, 0.5, 0.5], [0.75, 0.25, 1.0, 0.5]]), 1.0);
+        assert_eq!(maxima_inside(&values, 0.0, &[[0.0, 0.0, 0.5, 0.5]]), 0.5);
+        assert_eq!(maxima_inside(&values, 0.0, &[[0.0, 0.0, 0.5, 0.5], [0.75, 0.25, 1.0, 0.5]]), 1.0);
     }
 
     #[test]
@@ -347,8 +382,8 @@ mod tests {
 
         let mut tally = Places::default();
         // 3 of 4 left, the maximum at the lower left.
-        tally.add(&target, &map(2, &[1.0, 0.5, 2.0, 0.5]), None, None);
-        tally.add(&Target { object: WHOLE, parts: Vec::new() }, &map(2, &[0.0, 0.0, 0.0, 1.0]), None, None);
+        tally.add(&target, (&map(2, &[1.0, 0.5, 2.0, 0.5]), 0.0), None, None);
+        tally.add(&Target { object: WHOLE, parts: Vec::new() }, (&map(2, &[0.0, 0.0, 0.0, 1.0]), 0.0), None, None);
         let found = tally.finish().unwrap();
         assert_eq!((found.n, found.region, found.fine_box), (2, None, None));
         assert_near(found.attention.box_mass, f64::midpoint(0.75, 1.0));

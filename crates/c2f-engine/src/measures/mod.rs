@@ -101,6 +101,8 @@ pub fn measure(
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<(Evaluation, Measures)> {
     let transform = network.eval_transform_at(Place::Center, false);
+    let endpoint = network.model.backbone().endpoint();
+    let shift = endpoint.shift() / transform.size as f64;
     let mut places = localisation::Places::default();
     let mut locate = |ids: &[usize], prediction: &Prediction| -> Result<()> {
         let maps = Maps::read(prediction)?;
@@ -109,7 +111,7 @@ pub fn measure(
             let Some(annotation) = samples[id].annotation(network.recipe.loader.limits())? else { continue };
             let Some(target) = localisation::Target::new(&annotation, &transform) else { continue };
             let region = maps.region.as_ref().map(|maps| &maps[i]);
-            places.add(&target, &attention[i], region, maps.zoom.as_ref().map(|boxes| boxes[i]));
+            places.add(&target, (&attention[i], shift), region, maps.zoom.as_ref().map(|boxes| boxes[i]));
         }
         Ok(())
     };

@@ -141,9 +141,14 @@ fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Ob
     let mut thresholds =
         |[least, most]: [f32; 2]| -> Vec<f32> { (0..pictures).map(|_| rng.random_range(least..=most)).collect() };
     let crop_thresholds = thresholds(recipe.ws_dan.crop_threshold);
-    let boxes = ws_dan::crop_boxes(&crop_maps, size, &crop_thresholds, recipe.ws_dan.crop_padding)?;
+    let boxes =
+        ws_dan::crop_boxes(&network.registered(&crop_maps, size)?, size, &crop_thresholds, recipe.ws_dan.crop_padding)?;
     let cropped = ws_dan::crop(inputs.source(), &boxes, size)?;
-    let dropped = ws_dan::drop(&inputs.images, &drop_maps, &thresholds(recipe.ws_dan.drop_threshold))?;
+    let dropped = ws_dan::drop(
+        &inputs.images,
+        &network.registered(&drop_maps, size)?,
+        &thresholds(recipe.ws_dan.drop_threshold),
+    )?;
 
     let cross_entropy = |logits: &Tensor| classification(logits, inputs, recipe.loss.label_smoothing);
     let mut loss = cross_entropy(&raw.logits)?;
