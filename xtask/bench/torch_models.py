@@ -15,7 +15,7 @@ INVERSE_CHANNELS, DECODER_CHANNELS, ATTENTION_GAIN = 8, 32, 4.0
 AREA_TARGET, AREA_WEIGHT = 0.45, 0.5
 CENTER_WEIGHT, CENTER_RATE = 1.0, 0.05
 ZOOM_STD, GRADIENT_SCALE = 1.5, 0.01
-# Side of the picture that the fine look samples from, as a multiple of the first look's.
+# Side of the picture that the fine look samples from, as a multiple of the coarse look's.
 SOURCE_SCALE = 2
 
 

@@ -38,7 +38,7 @@ pub fn page(summary: &Summary, figure: &str) -> String {
     if summary.rows.iter().any(|row| row.attention_similarity.is_some()) {
         let _ = write!(
             text,
-            "## How alike the attention maps are, over training\n\nMean pairwise cosine of the maps of a test picture's first look, when so much of the epochs was done.\n\n{}\n",
+            "## How alike the attention maps are, over training\n\nMean pairwise cosine of the maps of a test picture's coarse look, when so much of the epochs was done.\n\n{}\n",
             cosines(&summary.rows)
         );
     }
@@ -59,7 +59,7 @@ pub fn page(summary: &Summary, figure: &str) -> String {
 }
 
 fn accuracies(rows: &[RowSummary]) -> Table {
-    let columns = ["row", "seeds", "top-1", "first look", "fine look", "top-5"];
+    let columns = ["row", "seeds", "top-1", "coarse look", "fine look", "top-5"];
     let mut table = Table::new(&columns);
     for row in rows {
         let spread = |spread: Option<Spread>| spread.map_or("-".to_owned(), percent);

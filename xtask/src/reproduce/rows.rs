@@ -61,7 +61,7 @@ const ABLATIONS: [Row; 15] = [
     row("even-start", FULL, Change::Set(&["inverse.attention_gain=0"])),
 ];
 
-/// What a second look is worth without what is learnt, and what each part of the recipe adds to one look.
+/// What a fine look is worth without what is learnt, and what each part of the recipe adds to one look.
 const CONTROLS: [Row; 6] = [
     row("centre-box", FULL, Change::Set(&["inverse.region=centre"])),
     row("random-box", FULL, Change::Set(&["inverse.region=random"])),
@@ -72,12 +72,14 @@ const CONTROLS: [Row; 6] = [
 ];
 
 /// Other paths from the fine look to the attention, and attention whose responses are orthogonal.
-const PATHS: [Row; 9] = [
+const PATHS: [Row; 11] = [
     row("alternate", FULL, Change::Set(&["inverse.steps=alternate"])),
     row("detail", FULL, Change::Set(&DETAIL)),
     row("detail-cut", FULL, Change::Set(&["inverse.mode=detail", "inverse.gradient_scale=0"])),
     row("budget", FULL, Change::Set(&["inverse.gradient_scale=1", "inverse.gradient_budget=0.1"])),
     row("detail-budget", FULL, Change::Set(&[DETAIL[0], DETAIL[1], "inverse.gradient_budget=0.1"])),
+    row("probe", FULL, Change::Set(&["inverse.probe=on", "inverse.gradient_scale=0"])),
+    row("probe-shuffled", FULL, Change::Set(&["inverse.probe=shuffled", "inverse.gradient_scale=0"])),
     row("whitened", FULL, Change::Set(&WHITENED)),
     row("whitened-start", FULL, Change::Set(&["attention.whitened=true"])),
     row("kaiming-rows-of-1", "coarse2fine", Change::Set(&["attention.gain=1.732"])),
@@ -88,7 +90,7 @@ const DETAIL: [&str; 2] = ["inverse.mode=detail", "inverse.gradient_scale=1"];
 const WHITENED: [&str; 3] =
     ["attention.whitened=true", "loss.attention_correlation_weight=1", "optimizer.attention_lr_scale=0.1"];
 
-/// What the fine look gains from a larger picture, and what a larger first look would cost.
+/// What the fine look gains from a larger picture, and what a larger coarse look would cost.
 const SIZES: [Row; 4] = [
     row("one-look-100", "attention-orthogonal", Change::Size(100)),
     row("one-look-200", "attention-orthogonal", Change::Size(200)),

@@ -1,6 +1,6 @@
 //! The ranges of a recipe's fields.
 
-use super::{Mode, Recipe, RegionFrom, Steps};
+use super::{Mode, Probe, Recipe, RegionFrom, Steps};
 use crate::{Error, Result};
 
 /// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
@@ -92,6 +92,11 @@ impl Recipe {
         })?;
         within(inverse.steps == Steps::Joint || optimizer.grad_accum_steps == 1, || {
             Error::field("optimizer.grad_accum_steps", optimizer.grad_accum_steps, "1 with inverse.steps = alternate")
+        })?;
+        real("inverse.probe_step", inverse.probe_step, 1e-3..=0.5)?;
+        let is_joint = inverse.steps == Steps::Joint && inverse.gradient_budget == 0.0;
+        within(inverse.probe == Probe::Off || is_joint, || {
+            Error::field("inverse.probe", "on", "off with inverse.steps = alternate or an inverse.gradient_budget")
         })?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
         let is_box = matches!(inverse.region, RegionFrom::Centre | RegionFrom::Random);

@@ -20,7 +20,7 @@ use toml::Table;
 pub use method::Method;
 pub use tables::{
     Attention, Augment, AugmentPolicy, Checkpoint, Ema, Features, Fit, Inverse, Loader, Loss, Mode, Optimizer,
-    OptimizerKind, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
+    OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
 };
 
 use overrides::Renamed;

@@ -201,6 +201,10 @@ pub struct Inverse {
     /// Length of the gradient that the fine look sends to a picture's attended features, as a share of the coarse look's there; 0: as it
     /// is.
     pub gradient_budget: f64,
+    /// Whether every second batch looks at two more boxes, to learn how the loss changes with the box.
+    pub probe: Probe,
+    /// How far each side of those boxes lies from where it was, as a share of the picture's.
+    pub probe_step: f64,
     /// Which steps of the optimiser the looks have.
     pub steps: Steps,
     /// Whether the attended features reach the inverse mapping as constants, so that it learns without them.
@@ -233,6 +237,18 @@ pub enum Mode {
     MaskZoom,
     /// The box, in which the map decides how much detail a place keeps.
     Detail,
+}
+
+/// Whether there is a probe of the fine look's box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// None.
+    Off,
+    /// Each picture's box gets what was found.
+    On,
+    /// It gets what was found for another picture of the batch: a control.
+    Shuffled,
 }
 
 /// How the two looks share the steps of the optimiser.

@@ -6,6 +6,7 @@ mod metrics;
 mod mix;
 mod objective;
 mod phases;
+mod probe;
 mod progress;
 mod step;
 mod trained_on;

@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::probe::probe;
 use crate::Inputs;
 use crate::network::attention_of;
 use crate::recipe::{Method, RegionFrom};
@@ -28,7 +29,7 @@ pub(super) struct Objective {
 pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     match network.recipe.method {
         Method::WsDan => ws_dan_objective(network, inputs, batch),
-        _ => looks_objective(network, inputs, stage),
+        _ => looks_objective(network, inputs, stage, batch),
     }
 }
 
@@ -41,7 +42,7 @@ fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Te
 }
 
 /// The weighted sum of CE(coarse) and CE(fine), + centre + area and smoothness of the region + diversity of the attention.
-fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<Objective> {
+fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
     let settings = &network.recipe.loss;
     let (pass, images) = (Pass::train(), Images { coarse: &inputs.images, source: inputs.source() });
     let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
@@ -58,6 +59,9 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage) -> Result<O
     };
     if let Some(region) = &output.region {
         region_terms(network, region, &mut add)?;
+        if let Some(term) = probe(network, inputs, region, batch)? {
+            add(term, 1.0)?;
+        }
     }
     attention_terms(network, &output.coarse, &mut add)?;
     with_centers(network, inputs, loss, output.coarse)
@@ -116,7 +120,7 @@ pub(super) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Re
     Ok(loss)
 }
 
-/// Adds the centre loss of the first look, where the network has centres.
+/// Adds the centre loss of the coarse look, where the network has centres.
 fn with_centers(network: &Network, inputs: &Inputs, mut loss: Tensor, look: Look) -> Result<Objective> {
     let parts = look.parts.filter(|_| network.center.is_some());
     if let (Some(center), Some(parts)) = (&network.center, &parts) {

@@ -137,6 +137,27 @@ fn a_budget_of_nothing_is_a_path_that_is_cut() {
 }
 
 #[test]
+fn a_probe_moves_the_region_where_nothing_else_does() {
+    let alone = ["inverse.gradient_scale=0", "inverse.area_weight=0", "optimizer.weight_decay=0"];
+    let mapping = |more: &[&str]| {
+        let mut weights = stepped(&[&alone[..], more].concat(), 1.0);
+        weights.retain(|(name, _)| name.starts_with("inverse.logit."));
+        weights
+    };
+    let (still, probed) = (mapping(&[]), mapping(&["inverse.probe=on"]));
+    let shuffled = mapping(&["inverse.probe=shuffled"]);
+    assert!(apart(&still, &probed) > 0.0 && apart(&probed, &shuffled) > 0.0);
+    // Nothing else: neither the statistics nor the loss that the other weights follow.
+    let all = |more: &[&str]| {
+        let mut weights =
+            stepped(&[&alone[..], &["inverse.detach_attended=true", "optimizer.clip_norm=0"], more].concat(), 1.0);
+        weights.retain(|(name, _)| !name.starts_with("inverse."));
+        weights
+    };
+    assert!(apart(&all(&[]), &all(&["inverse.probe=on"])) < 1e-6);
+}
+
+#[test]
 fn each_look_can_have_a_step_of_its_own() {
     let mut recipe = recipe(Method::Coarse2fineOrthogonal);
     recipe.set("inverse.steps=alternate").unwrap();
@@ -175,7 +196,8 @@ fn whitened_maps_respond_each_by_itself() {
 
 #[test]
 fn every_region_and_mode_trains() {
-    for setting in ["region=attention", "region=centre", "region=random", "mode=detail", "mode=mask", "mode=mask-zoom"]
+    for setting in
+        ["region=attention", "region=centre", "region=random", "mode=detail", "probe=on", "mode=mask", "mode=mask-zoom"]
     {
         let folder = tempfile::tempdir().unwrap();
         let mut recipe = recipe(Method::Coarse2fineOrthogonal);
