@@ -447,3 +447,19 @@ fn an_old_name_of_a_field_is_said_once() {
     assert_eq!(said.matches("augment.erase is called augment.random_erasing today").count(), 1, "{said}");
     assert!(String::from_utf8(output.stdout).unwrap().contains("random_erasing = 0.5"));
 }
+
+#[test]
+fn shells_and_man_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeed(&["completions", shell]);
+        assert!(["predict", "top-k", "inspect"].iter().all(|word| script.contains(word)), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let first = succeed(&["man", "--to", text(&pages)]);
+    assert_eq!(first, format!("{}\n", pages.join("c2f-train.1").display()));
+    for (page, option) in [("c2f-train-train.1", "resume"), ("c2f-train-data-inspect.1", "json")] {
+        let page = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(option), "{page}");
+    }
+}

@@ -11,6 +11,7 @@ mod measures;
 mod predict;
 mod recipe;
 mod results;
+mod shell;
 mod signals;
 mod train;
 mod views;
@@ -58,6 +59,10 @@ enum Command {
     Weights(weights::Command),
     /// Speed and memory of training or inference on random pictures
     Bench(bench::Args),
+    /// A script that completes commands and options in a shell
+    Completions(shell::Completions),
+    /// The manual's pages
+    Man(shell::Man),
 }
 
 /// Runs the command that the process was started with; gives the exit status.
@@ -76,6 +81,8 @@ pub fn run() -> Result<u8> {
         Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Completions(args)) => shell::completions(&args),
+        Some(Command::Man(args)) => shell::man(&args),
     };
     done.map(|()| 0)
 }
