@@ -139,6 +139,8 @@ impl Recipe {
         whole("loader.disk_cache_mb", self.loader.disk_cache_mb, 1..=1 << 30)?;
         whole("loader.max_megapixels", self.loader.max_megapixels as usize, 1..=4000)?;
         below_one("ema.decay", self.ema.decay)?;
+        whole("schedule.early_stopping", schedule.early_stopping, 0..=100_000)?;
+        whole("checkpoint.keep", self.checkpoint.keep, 0..=100_000)?;
         whole("checkpoint.every_batches", self.checkpoint.every_batches, 1..=1_000_000)
     }
 }

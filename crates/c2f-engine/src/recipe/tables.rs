@@ -78,6 +78,8 @@ pub struct Schedule {
     pub step_epochs: f64,
     /// Factor of each fall (step).
     pub step_factor: f64,
+    /// Epochs without a better one, on the split `val`, after which a run ends; 0: never.
+    pub early_stopping: usize,
 }
 
 /// Kinds of schedule.
@@ -364,4 +366,6 @@ pub struct Ema {
 pub struct Checkpoint {
     /// Batches between two saves within an epoch.
     pub every_batches: usize,
+    /// Of how many epochs, the last ones, the network is kept besides the best and the last.
+    pub keep: usize,
 }

@@ -102,6 +102,10 @@ pub fn train_on(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary> {
     recipe.validate()?;
+    if recipe.schedule.early_stopping > 0 && !data.may_choose() {
+        let expected = "0 with a data set without a validation split, which `holdout=PERCENT` behind its name makes";
+        return Err(Error::field("schedule.early_stopping", recipe.schedule.early_stopping, expected));
+    }
     if !data.dataset.skipped.is_empty() {
         on_event(Event::Warning(&data.dataset.skipped.to_string()));
     }
@@ -219,12 +223,26 @@ impl<'a> Run<'a> {
         if self.progress == Progress::default() && !self.read_validation(data, on_event)? {
             return Ok(self.summary(data, true));
         }
-        while self.progress.epoch < self.recipe.epochs {
+        while self.progress.epoch < self.recipe.epochs && !self.stops_early() {
             if !self.train_epoch(&loader, on_event)? || !self.finish_epoch(data, on_event)? {
                 return Ok(self.summary(data, true));
             }
         }
         Ok(self.summary(data, false))
+    }
+
+    /// Whether the last stage has had as many epochs without a better one as the recipe bears with.
+    fn stops_early(&self) -> bool {
+        let patience = self.recipe.schedule.early_stopping;
+        let is_last_stage = match self.network.coarse_epochs() {
+            Some(coarse) => self.progress.epoch > coarse || coarse >= self.recipe.epochs,
+            None => true,
+        };
+        let stops = patience > 0 && is_last_stage && self.progress.epochs_since_best() >= patience;
+        if stops {
+            tracing::info!("Ending after epoch {}: no better one for {patience}", self.progress.epoch);
+        }
+        stops
     }
 
     /// Reads the pictures that each epoch will be measured on, so that damaged ones don't end a run after its first epoch;
@@ -397,6 +415,7 @@ impl<'a> Run<'a> {
         if best {
             self.save_best()?;
         }
+        self.keep_epoch(epoch)?;
         let metrics = self.options.output.join("metrics.jsonl");
         self.lines.push(serde_json::to_string(&record).map_err(|e| Error::io(&metrics, e.into()))?);
         write_lines(&metrics, &self.lines)?;
@@ -418,11 +437,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What was evaluated, without what only resuming needs.
+    /// Keeps the network of this epoch, and no longer that of the one which is too long ago.
+    fn keep_epoch(&self, epoch: usize) -> Result<()> {
+        let keep = self.recipe.checkpoint.keep;
+        if keep == 0 {
+            return Ok(());
+        }
+        let path = |epoch: usize| self.options.output.join(format!("checkpoints/epoch-{epoch}.safetensors"));
+        self.save_evaluated(&path(epoch))?;
+        match epoch.checked_sub(keep).map(path) {
+            Some(old) if old.exists() => std::fs::remove_file(&old).map_err(|source| Error::io(&old, source)),
+            _ => Ok(()),
+        }
+    }
+
     fn save_best(&self) -> Result<()> {
-        let path = best_path(&self.options.output);
+        self.save_evaluated(&best_path(&self.options.output))
+    }
+
+    /// What was evaluated, without what only resuming needs.
+    fn save_evaluated(&self, path: &Path) -> Result<()> {
         let none = std::collections::BTreeMap::new();
-        let write = || Checkpoint::write(&path, &self.network, &self.progress, &none, &none);
+        let write = || Checkpoint::write(path, &self.network, &self.progress, &none, &none);
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, write),
             None => write(),

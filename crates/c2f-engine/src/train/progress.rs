@@ -85,6 +85,14 @@ impl Progress {
         better
     }
 
+    /// Epochs since the best one of the current stage.
+    pub fn epochs_since_best(&self) -> usize {
+        match (&self.last, &self.best) {
+            (Some(last), Some(best)) if last.stage == best.stage => last.epoch - best.epoch,
+            _ => 0,
+        }
+    }
+
     /// The stage of the weights: that of the last batch trained on, given where stage 2 begins.
     pub fn stage(&self, coarse_epochs: Option<usize>) -> Stage {
         let epoch = if self.batch == 0 { self.epoch.saturating_sub(1) } else { self.epoch };

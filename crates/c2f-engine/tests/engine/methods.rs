@@ -210,6 +210,32 @@ fn every_region_and_mode_trains() {
 }
 
 #[test]
+fn a_run_ends_early_where_no_epoch_is_better_and_keeps_the_last_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(Method::Attention);
+    for setting in
+        ["data=synthetic?classes=3&size=48&holdout=25", "epochs=40", "checkpoint.keep=2", "schedule.early_stopping=3"]
+    {
+        recipe.set(setting).unwrap();
+    }
+    let summary = train_all(&recipe, &folder.path().join("run"));
+    let best = summary.best_epoch.unwrap();
+    assert!(summary.epochs < 40 && !summary.interrupted, "{}", summary.epochs);
+    assert_eq!(summary.epochs, best + 3);
+    let kept = |epoch: usize| folder.path().join(format!("run/checkpoints/epoch-{epoch}.safetensors"));
+    let there: Vec<usize> = (1..=40).filter(|&epoch| kept(epoch).exists()).collect();
+    assert_eq!(there, [summary.epochs - 1, summary.epochs]);
+    assert_eq!(load_network(&kept(summary.epochs), &Device::Cpu).unwrap().recipe, recipe);
+    // It has ended: there is nothing to resume.
+    let again = train(&recipe, &options(&folder.path().join("run"), true), &mut |_| {}).unwrap();
+    assert_eq!(again.epochs, summary.epochs);
+
+    recipe.set("data=synthetic?classes=3&size=48").unwrap();
+    let error = train(&recipe, &options(&folder.path().join("other"), false), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("schedule.early_stopping") && error.contains("holdout="), "{error}");
+}
+
+#[test]
 fn a_batch_is_learnt_by_heart() {
     for method in [Method::Baseline, Method::Coarse2fineOrthogonal] {
         let recipe = recipe(method);
