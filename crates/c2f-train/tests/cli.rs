@@ -463,3 +463,16 @@ fn shells_and_man_know_every_command() {
         assert!(page.contains(".SH SYNOPSIS") && page.contains(option), "{page}");
     }
 }
+
+#[test]
+fn a_run_is_exported_and_goes_on_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, file) = (folder.path().join("run"), folder.path().join("backbone.safetensors"));
+    succeed(&train(&run, &["--set", "method=attention", "--set", "epochs=1"]));
+    let told = succeed(&["export", text(&run), "--format", "safetensors", "--output", text(&file)]);
+    assert!(told.starts_with(text(&file)) && told.contains("c2f_tiny"), "{told}");
+    let fits = succeed(&["weights", "inspect", text(&file)]);
+    assert!(fits.contains("c2f_tiny"), "{fits}");
+    let line = fail(2, &["export", text(&run), "--format", "onnx", "--output", text(&file)]);
+    assert!(line.contains("safetensors"), "{line}");
+}

@@ -236,6 +236,30 @@ fn a_run_ends_early_where_no_epoch_is_better_and_keeps_the_last_ones() {
 }
 
 #[test]
+fn an_exported_backbone_is_a_pretrained_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backbone.safetensors");
+    let mut recipe = recipe(Method::Coarse2fineOrthogonal);
+    let trained = network(&recipe);
+    let count = c2f_engine::export_backbone(&trained, &file).unwrap();
+    recipe.set("seed=9").unwrap();
+    let other = network(&recipe);
+    let own = |network: &Network| {
+        let entries = network.params.at("backbone").entries().into_iter();
+        let entries = entries.filter(|entry| !entry.name.contains("fine_running"));
+        entries.map(|entry| (entry.name, entry.var.as_tensor().copy().unwrap())).collect::<Vec<_>>()
+    };
+    assert!(count == own(&trained).len() && apart(&own(&trained), &own(&other)) > 0.01);
+    other.load_pretrained(&file).unwrap();
+    assert_eq!(apart(&own(&trained), &own(&other)), 0.0);
+    // Ours is replaced, anybody else's file isn't.
+    c2f_engine::export_backbone(&trained, &file).unwrap();
+    std::fs::write(&file, "precious").unwrap();
+    assert!(c2f_engine::export_backbone(&trained, &file).is_err());
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+#[test]
 fn a_batch_is_learnt_by_heart() {
     for method in [Method::Baseline, Method::Coarse2fineOrthogonal] {
         let recipe = recipe(method);

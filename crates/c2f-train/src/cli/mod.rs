@@ -6,6 +6,7 @@ mod data;
 mod data_spec;
 mod embed;
 mod eval;
+mod export;
 mod inputs;
 mod measures;
 mod predict;
@@ -48,6 +49,8 @@ enum Command {
     Predict(predict::Args),
     /// A vector for each picture, for search and clustering
     Embed(embed::Args),
+    /// A trained network's backbone, for other programs
+    Export(export::Args),
     /// Look at recipes
     #[command(subcommand)]
     Recipe(recipe::Command),
@@ -77,6 +80,7 @@ pub fn run() -> Result<u8> {
         Some(Command::Predict(args)) => return predict::run(&args),
         Some(Command::Embed(args)) => return embed::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
         Some(Command::Recipe(command)) => recipe::run(&command),
         Some(Command::Weights(command)) => weights::run(&command),
         Some(Command::Data(command)) => data::run(&command),
