@@ -12,7 +12,7 @@ const MOST_LINES: usize = 600;
 const PROGRAM: &str = "c2f-train";
 
 /// What each library may know of the others. The program knows them all.
-const KNOWS: [(&str, &[&str]); 9] = [
+const KNOWS: [(&str, &[&str]); 10] = [
     ("c2f-ops", &[]),
     ("c2f-files", &[]),
     ("c2f-data", &["c2f-files"]),
@@ -22,6 +22,7 @@ const KNOWS: [(&str, &[&str]); 9] = [
     ("c2f-attention", &["c2f-ops", "c2f-backbone"]),
     ("c2f-engine", &["c2f-ops", "c2f-files", "c2f-data", "c2f-losses", "c2f-backbone", "c2f-attention"]),
     ("c2f-report", &["c2f-files", "c2f-data", "c2f-backbone", "c2f-engine"]),
+    ("c2f-serve", &["c2f-data", "c2f-engine", "c2f-report"]),
 ];
 
 /// Crates that only the program may use.

@@ -27,7 +27,7 @@ mod verify;
 pub use annotation::Annotation;
 pub use cache::DiskCache;
 pub use dataset::{BoundingBox, Dataset, Point, Sample, Source, open, open_whole, open_with_missing};
-pub use decode::{Limits, decode, decode_file, decode_file_within, decode_within};
+pub use decode::{Limits, decode, decode_bytes_within, decode_file, decode_file_within, decode_within};
 pub use error::{Error, Result};
 pub use formats::pictures_below;
 pub use guard::hide_caught_panics;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use c2f_data::{Limits, Sample, Source, decode, decode_file, decode_file_within, synthetic};
+use c2f_data::{Limits, Sample, Source, decode, decode_bytes_within, decode_file, decode_file_within, synthetic};
 use image::{ImageFormat, Rgb, RgbImage};
 
 fn fixture(name: &str) -> PathBuf {
@@ -28,6 +28,20 @@ fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
+}
+
+#[test]
+fn what_is_in_memory_is_read_as_a_file_is() {
+    let picture = RgbImage::from_fn(7, 5, |x, y| Rgb([x as u8, y as u8, 9]));
+    let bytes = encode(&picture, ImageFormat::Png);
+    let limits = Limits::default();
+    assert_eq!(decode_bytes_within("upload", &bytes, limits).unwrap(), picture);
+    for wrong in [&b""[..], b"text", &bytes[..bytes.len() / 2]] {
+        let error = decode_bytes_within("upload", wrong, limits).unwrap_err().to_string();
+        assert!(error.starts_with("upload: "), "{error}");
+    }
+    let error = decode_bytes_within("upload", &vec![0; 5 << 20], Limits { max_megapixels: 1 }).unwrap_err();
+    assert!(error.to_string().contains("larger than 4 MiB"), "{error}");
 }
 
 /// Asserts that a fixture decodes to what Pillow reads in it, but for the rounding of another inverse transform.

@@ -9,6 +9,9 @@ pub enum Error {
     /// The recipe names no known backbone.
     #[error(transparent)]
     Backbone(#[from] c2f_backbone::Error),
+    /// The picture can't be a PNG.
+    #[error("a PNG can't be made: {0}")]
+    Png(String),
 }
 
 /// Result of this crate.

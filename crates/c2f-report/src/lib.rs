@@ -14,5 +14,5 @@ pub use contact::{ClassSamples, ContactSheet, contact_sheet};
 pub use error::{Error, Result};
 pub use page::Report;
 pub use panel::{attention_panel, region_panel};
-pub use png::{PNG_MARK, save_png, write_png};
+pub use png::{PNG_MARK, encode_png, save_png, write_png};
 pub use sheet::sheet;

@@ -6,7 +6,7 @@ use std::path::Path;
 use c2f_files::{Mark, Output};
 use image::RgbImage;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// In every PNG that [`save_png`] writes.
 pub const PNG_MARK: Mark = "tEXtSoftware\0c2f-train";
@@ -27,6 +27,14 @@ pub fn write_png(image: &RgbImage, mut output: Output) -> Result<()> {
     let bytes = encode(image).map_err(|e| output.error(e.into()))?;
     output.write_all(&bytes).map_err(|e| output.error(e))?;
     Ok(output.finish()?)
+}
+
+/// The bytes of a PNG, with [`PNG_MARK`].
+///
+/// # Errors
+/// If the picture has no pixels.
+pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
+    encode(image).map_err(|error| Error::Png(error.to_string()))
 }
 
 fn encode(image: &RgbImage) -> Result<Vec<u8>, png::EncodingError> {
@@ -51,6 +59,8 @@ mod tests {
         let image = RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8, y as u8, 9]));
         save_png(&RgbImage::new(4, 4), &ours).unwrap();
         save_png(&image, &ours).unwrap();
+        assert_eq!(std::fs::read(&ours).unwrap(), encode_png(&image).unwrap());
+        assert!(encode_png(&RgbImage::new(0, 0)).is_err());
         assert_eq!(image::open(&ours).unwrap().into_rgb8(), image);
 
         image.save(&photograph).unwrap();

@@ -20,6 +20,11 @@ impl Limits {
         u64::from(self.max_megapixels) * (512 << 20) / 120
     }
 
+    /// What is said of a file of more than [`max_bytes`](Self::max_bytes).
+    pub(super) fn too_many_bytes(self) -> String {
+        format!("is larger than {} MiB (max_megapixels)", self.max_bytes() >> 20)
+    }
+
     pub(super) fn check_size(self, width: u32, height: u32) -> Result<(), String> {
         if width == 0 || height == 0 {
             return Err(format!("has {width} x {height} pixels, expected at least one"));

@@ -123,6 +123,21 @@ pub fn decode_file_within(path: &Path, limits: Limits) -> Result<RgbImage> {
     Ok(decoded.map_err(|message| Error::Picture { path: path.to_owned(), message })?.image)
 }
 
+/// As [`decode_file_within`], of a file's content that is in memory already; errors call it `name`.
+///
+/// # Errors
+/// As [`decode_file`], but for reading.
+pub fn decode_bytes_within(name: &str, bytes: &[u8], limits: Limits) -> Result<RgbImage> {
+    let error = |message: String| Error::Picture { path: name.into(), message };
+    if bytes.is_empty() {
+        return Err(error("is empty".to_owned()));
+    }
+    if bytes.len() as u64 > limits.max_bytes() {
+        return Err(error(limits.too_many_bytes()));
+    }
+    Ok(decode_bytes(bytes, limits).map_err(error)?.image)
+}
+
 fn read(path: &Path, limits: Limits) -> Result<Vec<u8>> {
     let error = |message: &str| Error::Picture { path: path.to_owned(), message: message.to_owned() };
     let metadata = std::fs::metadata(path).map_err(|e| Error::read(path, e))?;
@@ -135,9 +150,7 @@ fn read(path: &Path, limits: Limits) -> Result<Vec<u8>> {
     file.take(limits.max_bytes() + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
     match bytes.len() as u64 {
         0 => Err(error("is empty")),
-        n if n > limits.max_bytes() => {
-            Err(error(&format!("is larger than {} MiB (max_megapixels)", limits.max_bytes() >> 20)))
-        }
+        n if n > limits.max_bytes() => Err(error(&limits.too_many_bytes())),
         _ => Ok(bytes),
     }
 }

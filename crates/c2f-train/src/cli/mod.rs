@@ -12,6 +12,7 @@ mod measures;
 mod predict;
 mod recipe;
 mod results;
+mod serve;
 mod shell;
 mod signals;
 mod train;
@@ -51,6 +52,8 @@ enum Command {
     Embed(embed::Args),
     /// A trained network's backbone, for other programs
     Export(export::Args),
+    /// Answer over HTTP what pictures show, on a page and to programs
+    Serve(serve::Args),
     /// Look at recipes
     #[command(subcommand)]
     Recipe(recipe::Command),
@@ -79,6 +82,7 @@ pub fn run() -> Result<u8> {
         Some(Command::Train(args)) => return train::run(&args),
         Some(Command::Predict(args)) => return predict::run(&args),
         Some(Command::Embed(args)) => return embed::run(&args),
+        Some(Command::Serve(args)) => return serve::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Recipe(command)) => recipe::run(&command),
@@ -118,6 +122,7 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
         cause.downcast_ref().is_some_and(Error::is_usage)
             || matches!(cause.downcast_ref(), Some(c2f_files::Error::Refused { .. }))
             || matches!(cause.downcast_ref(), Some(c2f_report::Error::Files(c2f_files::Error::Refused { .. })))
+            || cause.downcast_ref().is_some_and(c2f_serve::Error::is_usage)
             || matches!(cause.downcast_ref(), Some(c2f_hub::Error::UnknownDataset { .. }))
     };
     if error.chain().any(is_usage) { 2 } else { 1 }

@@ -1,0 +1,7 @@
+//! A server in this process, and whoever asks it.
+
+mod answers;
+mod limits;
+mod protocol;
+mod stopping;
+mod support;
