@@ -108,6 +108,7 @@ pub(super) fn parse(json: &[u8], tensors: &Bytes, model: &Served) -> Result<Aske
 }
 
 /// A tensor's values, in either form.
+#[derive(Clone, Copy)]
 enum Data<'a> {
     Json(&'a str),
     Binary(&'a Bytes),
