@@ -43,7 +43,7 @@ fn bodies_and_pictures_have_a_largest_size() {
     // Nor does it help to announce nothing.
     let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n186a1\r\n").unwrap();
-    stream.write_all(&[0; 100_001]).unwrap();
+    stream.write_all(&vec![0; 100_001]).unwrap();
     assert_eq!(end(stream).error(413), "the body is larger than 100000 bytes, the most that is taken");
     // 1.2 megapixels, of which the recipe allows one.
     let large = png(&RgbImage::new(1200, 1000));

@@ -101,9 +101,9 @@ impl Answer {
 /// Sends the head of a request whose body has `length` bytes.
 pub fn begin(address: SocketAddr, request: &str, headers: &[&str], length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
-    let mut head = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n");
-    headers.iter().for_each(|header| head += &format!("{header}\r\n"));
-    stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    let headers = headers.iter().chain(&["Host: test", "Connection: close"]).copied().collect::<Vec<_>>().join("\r\n");
+    let head = format!("{request} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
     stream
 }
 
