@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::region::centres;
 use crate::{RegionSource, Result};
 
 /// Boxes (B, 4) of `area`, a share of the picture, for pictures (B, 3, H, W): in the middle, or anywhere. x1, y1, x2, y2 in
@@ -24,12 +25,9 @@ pub(crate) fn boxes(pictures: &Tensor, source: RegionSource, area: f64) -> Resul
 
 /// 1 in the boxes (B, 4) and 0 outside: (B, 1, H, W), (H, W) being `size`.
 pub(crate) fn map(boxes: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-    // How far each pixel's centre lies inside of both ends along an axis: positive, or not at all.
+    // Whether each pixel's middle lies between both ends along an axis.
     let inside = |low: usize, size: usize| -> Result<Tensor> {
-        let centres = Tensor::arange(0u32, size as u32, boxes.device())?
-            .to_dtype(boxes.dtype())?
-            .affine(1.0 / size as f64, 0.5 / size as f64)?
-            .unsqueeze(0)?;
+        let centres = centres(size, boxes)?;
         let (from, to) = (boxes.narrow(1, low, 1)?, boxes.narrow(1, low + 2, 1)?);
         Ok((centres.broadcast_ge(&from)? * centres.broadcast_le(&to)?)?.to_dtype(boxes.dtype())?)
     };

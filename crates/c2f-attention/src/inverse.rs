@@ -19,6 +19,7 @@ pub struct InverseMapping {
     /// None where the attention alone decides.
     decoder: Option<Decoder>,
     attention_gain: Var,
+    /// Also that of the decoder's last layer.
     bias: Var,
     detach_attended: bool,
     /// How far, in pixels down and to the right, what the cells say lies from where stretching puts it.
@@ -42,12 +43,13 @@ impl InverseMapping {
     /// # Errors
     /// If a parameter of that name exists with another shape.
     pub fn new(params: &Params, maps: usize, endpoint: &Endpoint, config: &InverseConfig) -> Result<Self> {
+        // Made before the decoder's last layer, which would start it at zero.
+        let bias = params.at("logit").parameter("bias", 1, Init::Constant(config.open_bias))?;
         let decoder = match config.source {
             RegionSource::Learned => Some(Decoder::new(params, maps, endpoint, config)?),
             _ => None,
         };
         let attention_gain = params.parameter("attention_gain", 1, Init::Constant(config.attention_gain))?;
-        let bias = params.at("logit").parameter("bias", 1, Init::Constant(config.open_bias))?;
         let shift = if config.registered { endpoint.shift() } else { 0.0 };
         let (detach_attended, format) = (config.detach_attended, params.format());
         Ok(Self { decoder, attention_gain, bias, detach_attended, shift, format })
@@ -98,11 +100,8 @@ impl Decoder {
             width = config.decoder_channels;
             cell = cell.div_ceil(2);
         }
-        let params = params.at("logit");
-        // Made before the layer, which would start it at zero.
-        params.parameter("bias", 1, Init::Constant(config.open_bias))?;
         let options = Conv2dOptions { bias: true, ..Conv2dOptions::default() };
-        let logit = Conv2d::new(&params, width, 1, (1, 1), options)?;
+        let logit = Conv2d::new(&params.at("logit"), width, 1, (1, 1), options)?;
         Ok(Self { project, stages, logit })
     }
 

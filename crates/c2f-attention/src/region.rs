@@ -86,10 +86,7 @@ pub fn region_boxes(map: &Tensor, zoom_std: f64) -> Result<Tensor> {
 /// The two ends (B, 1), in 0..=1, along an axis with the marginal `density` (B, `size`).
 fn extent(density: &Tensor, size: usize, zoom_std: f64) -> Result<(Tensor, Tensor)> {
     let weights = density.broadcast_div(&density.sum_keepdim(1)?)?;
-    let centres = Tensor::arange(0u32, size as u32, density.device())?
-        .to_dtype(density.dtype())?
-        .affine(1.0 / size as f64, 0.5 / size as f64)?
-        .unsqueeze(0)?;
+    let centres = centres(size, density)?;
     let mean = weights.broadcast_mul(&centres)?.sum_keepdim(1)?;
     let deviation = mean.neg()?.broadcast_add(&centres)?;
     let variance = (weights * deviation.sqr()?)?.sum_keepdim(1)?;
@@ -97,6 +94,12 @@ fn extent(density: &Tensor, size: usize, zoom_std: f64) -> Result<(Tensor, Tenso
     let low = (&mean - &half)?.clamp(0.0, 1.0 - MIN_BOX)?;
     let high = (mean + half)?.clamp(MIN_BOX, 1.0)?;
     Ok((low, high))
+}
+
+/// The middles (1, `size`), in 0..1, of so many pixels along an axis; device and element type are those of `like`.
+pub(crate) fn centres(size: usize, like: &Tensor) -> Result<Tensor> {
+    let numbers = Tensor::arange(0u32, size as u32, like.device())?.to_dtype(like.dtype())?;
+    Ok(numbers.affine(1.0 / size as f64, 0.5 / size as f64)?.unsqueeze(0)?)
 }
 
 /// The boxes (B, 4), x1, y1, x2, y2 in 0..=1, of pictures (B, C, H', W'), sampled bilinearly at `size`: (B, C, H, W).

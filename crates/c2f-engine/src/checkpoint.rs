@@ -230,14 +230,15 @@ pub fn restore(path: &Path, weights: &BTreeMap<String, Tensor>, params: &Params)
 }
 
 /// A tensor's values, little-endian.
-struct Stored {
+pub(crate) struct Stored {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
 impl Stored {
-    fn floats(tensor: &Tensor) -> Result<Self> {
+    /// As f32.
+    pub(crate) fn floats(tensor: &Tensor) -> Result<Self> {
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(Self { dtype: Dtype::F32, shape: tensor.dims().to_vec(), bytes })

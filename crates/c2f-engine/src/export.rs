@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use c2f_files::{Mark, Output};
-use candle_core::{DType, Device, Tensor};
 
+use crate::checkpoint::Stored;
 use crate::{Error, Network, Result};
 
 /// How every file of ours begins, after the header's length.
@@ -24,25 +24,14 @@ pub fn export_backbone(network: &Network, path: &Path) -> Result<usize> {
     for entry in network.params.at("backbone").entries() {
         let is_of_fine_look = crate::network::coarse_statistic(&entry.name).is_some();
         if let Some(name) = entry.name.strip_prefix("backbone.").filter(|_| !is_of_fine_look) {
-            let tensor = entry.var.as_tensor().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-            tensors.push((name.to_owned(), bytes(&tensor)?, tensor.dims().to_vec()));
+            tensors.push((name.to_owned(), Stored::floats(entry.var.as_tensor())?));
         }
     }
-    let views = tensors.iter().map(|(name, bytes, shape)| {
-        Ok((name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes)?))
-    });
-    let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|e| unwritable(path, &e))?;
+    let count = tensors.len();
     let metadata = HashMap::from([("c2f_backbone".to_owned(), network.recipe.backbone.clone())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(path, &e))?;
+    let file = safetensors::serialize(tensors, Some(metadata))
+        .map_err(|e| Error::io(path, std::io::Error::other(e.to_string())))?;
     output.write_all(&file).map_err(|e| output.error(e))?;
     output.finish()?;
-    Ok(tensors.len())
-}
-
-fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    Ok(tensor.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()).collect())
-}
-
-fn unwritable(path: &Path, error: &safetensors::SafeTensorError) -> Error {
-    Error::io(path, std::io::Error::other(error.to_string()))
+    Ok(count)
 }

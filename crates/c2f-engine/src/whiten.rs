@@ -5,7 +5,7 @@
 //! that don't (ours).
 
 use c2f_data::Loader;
-use c2f_ops::nn::{Init, Pass, Weights};
+use c2f_ops::nn::{Init, Pass, Weights, orthonormalise};
 use candle_core::{DType, Device, Shape, Tensor};
 
 use crate::train::with_buffers_kept;
@@ -105,24 +105,13 @@ fn rows(covariance: &Tensor, maps: usize, count: usize, seed: u64) -> Result<Ten
     Ok(solved.matmul(&basis.t()?.contiguous()?)?)
 }
 
-/// Gram and Schmidt's, twice for full precision.
+/// The columns, each made orthonormal to those before it.
 fn orthonormal_columns(matrix: &Tensor) -> Result<Tensor> {
     let (rows, columns) = matrix.dims2()?;
     let mut basis: Vec<Vec<f64>> = matrix.t()?.contiguous()?.to_vec2()?;
     for index in 0..columns {
         let (before, rest) = basis.split_at_mut(index);
-        let vector = &mut rest[0];
-        for _ in 0..2 {
-            for other in &*before {
-                let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
-                vector.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
-            }
-        }
-        // Features of fewer directions than that leave nothing; what is divided by this stays nothing.
-        let length = vector.iter().map(|a| a * a).sum::<f64>().sqrt().max(1e-150);
-        for a in vector.iter_mut() {
-            *a /= length;
-        }
+        orthonormalise(&mut rest[0], before);
     }
     Ok(Tensor::from_vec(basis.concat(), (columns, rows), &Device::Cpu)?.t()?.contiguous()?)
 }

@@ -229,15 +229,7 @@ impl Set {
     /// Writes `curves.md` and its figure of all schedules that are done, named in this call or not.
     fn write_curves(&self, costs: Option<&cost::Costs>) -> Result<()> {
         let folder = self.folder.join("schedules");
-        let mut records: Vec<Record> = Vec::new();
-        if folder.is_dir() {
-            let files = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-            let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
-            files.sort();
-            for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-                records.extend(Record::read(file)?);
-            }
-        }
+        let records = if folder.is_dir() { Record::read_all(&folder)? } else { Vec::new() };
         let points = costs.map_or(Vec::new(), |costs| curves::points(&records, costs));
         if points.is_empty() {
             return Ok(());

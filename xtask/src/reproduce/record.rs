@@ -1,8 +1,9 @@
 //! What is kept of a run: one JSON file, which is also what marks the run as done.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -90,6 +91,18 @@ impl Record {
             }
         }
         Ok(Some(record))
+    }
+
+    /// The records in a folder, in the order of their files' names.
+    ///
+    /// # Errors
+    /// If the folder or one of them can't be read.
+    pub fn read_all(folder: &Path) -> Result<Vec<Self>> {
+        let files = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        files.iter().filter_map(|file| Self::read(file).transpose()).collect()
     }
 
     /// Writes it whole or not at all.

@@ -69,12 +69,7 @@ impl Run {
     pub fn twin(&self, program: &Path) -> Result<Option<Record>> {
         let wanted = resolve(program, &self.recipe, &self.asked.settings)?;
         let folder = self.record.parent().context("a record without a folder")?;
-        let files = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-        let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-        files.sort();
-        for file in files {
-            let Some(record) = Record::read(&file)? else { continue };
+        for record in Record::read_all(folder)? {
             let same_data = (record.seed, &record.fold) == (self.seed, &self.fold) && record.same_as.is_none();
             let same_data = same_data && record.asked.views == self.asked.views;
             if same_data && difference(&record.config, &wanted, &["seed"]).is_none() {

@@ -5,8 +5,8 @@ use c2f_ops::{Format, Maps, Padding, gelu};
 use candle_core::{Tensor, Var};
 
 use super::Network;
-use super::cnn::{self, Stage, cnn};
-use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result};
+use super::cnn::{self, Stage};
+use crate::{BackboneInfo, Endpoint, PaddingStyle, Result};
 
 pub(crate) static CONVNEXT_TINY: Network = TINY.network("convnext_tiny", &TINY.endpoints());
 pub(crate) static CONVNEXT_SMALL: Network = SMALL.network("convnext_small", &SMALL.endpoints());
@@ -41,7 +41,9 @@ impl Config {
             Endpoint::patches("stages.3", self.widths[3], 32),
         ]
     }
+}
 
+impl super::Stages for Config {
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
         let width = self.widths[stage];
         let at = params.at(format_args!("stages.{stage}"));
@@ -60,17 +62,6 @@ impl Config {
         let blocks = (0..self.depths[stage]).map(|block| Block::new(&at.at(format_args!("blocks.{block}")), width));
         layers.push(Box::new(Blocks(blocks.collect::<Result<_>>()?)));
         Ok(layers)
-    }
-}
-
-impl super::Config for Config {
-    fn build(
-        &self,
-        info: &'static BackboneInfo,
-        params: &Params,
-        features: &FeatureConfig,
-    ) -> Result<Box<dyn Backbone>> {
-        cnn(info, features, (0..4).map(|stage| self.stage(params, stage)))
     }
 }
 

@@ -5,9 +5,9 @@ use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
 use super::Network;
-use super::cnn::{self, Stage, cnn};
+use super::cnn::{self, Stage};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, PaddingStyle, Result};
+use crate::{BackboneInfo, Endpoint, PaddingStyle, Result};
 
 pub(crate) static TF_EFFICIENTNET_LITE0: Network = LITE0.network("tf_efficientnet_lite0", &LITE0.endpoints());
 pub(crate) static TF_EFFICIENTNET_LITE1: Network = LITE1.network("tf_efficientnet_lite1", &LITE1.endpoints());
@@ -92,7 +92,9 @@ impl Config {
         let rounded = if nearest < 8 { 8 } else { nearest };
         if (rounded as f64) < 0.9 * scaled { rounded + 8 } else { rounded }
     }
+}
 
+impl super::Stages for Config {
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
         let mut layers = Stage::new();
         if stage == 0 {
@@ -117,17 +119,6 @@ impl Config {
             layers.push(Box::new(conv_norm_act(params, ("conv_head", "bn2"), head, Convention::TensorFlow)?));
         }
         Ok(layers)
-    }
-}
-
-impl super::Config for Config {
-    fn build(
-        &self,
-        info: &'static BackboneInfo,
-        params: &Params,
-        features: &FeatureConfig,
-    ) -> Result<Box<dyn Backbone>> {
-        cnn(info, features, (0..6).map(|stage| self.stage(params, stage)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use c2f_ops::nn::Params;
 
+use self::cnn::Stage;
 use crate::{Backbone, BackboneInfo, FeatureConfig, Result};
 
 pub(crate) mod c2f_tiny;
@@ -30,4 +31,21 @@ pub(crate) trait Config: Sync {
         params: &Params,
         features: &FeatureConfig,
     ) -> Result<Box<dyn Backbone>>;
+}
+
+/// A convolutional network whose stages, one for each endpoint, are made by their number.
+pub(crate) trait Stages: Sync {
+    /// The layers of stage number `stage`, from 0.
+    fn stage(&self, params: &Params, stage: usize) -> Result<Stage>;
+}
+
+impl<T: Stages> Config for T {
+    fn build(
+        &self,
+        info: &'static BackboneInfo,
+        params: &Params,
+        features: &FeatureConfig,
+    ) -> Result<Box<dyn Backbone>> {
+        cnn::cnn(info, features, (0..info.endpoints.len()).map(|stage| self.stage(params, stage)))
+    }
 }

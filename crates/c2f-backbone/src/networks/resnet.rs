@@ -4,9 +4,9 @@ use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
 use super::Network;
-use super::cnn::{self, MaxPool, Stage, cnn};
+use super::cnn::{self, MaxPool, Stage};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, Result};
+use crate::{BackboneInfo, Endpoint, Result};
 
 pub(crate) static RESNET18: Network = R18.network("resnet18", &R18.endpoints());
 pub(crate) static RESNET34: Network = R34.network("resnet34", &R34.endpoints());
@@ -40,7 +40,9 @@ impl Config {
             Endpoint::symmetric("layer4", 8 * width, 32),
         ]
     }
+}
 
+impl super::Stages for Config {
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
         let mut layers = Stage::new();
         if stage == 0 {
@@ -59,17 +61,6 @@ impl Config {
             layers.push(Box::new(Residual::new(&params, self.kind, inputs, width, stride)?));
         }
         Ok(layers)
-    }
-}
-
-impl super::Config for Config {
-    fn build(
-        &self,
-        info: &'static BackboneInfo,
-        params: &Params,
-        features: &FeatureConfig,
-    ) -> Result<Box<dyn Backbone>> {
-        cnn(info, features, (0..4).map(|stage| self.stage(params, stage)))
     }
 }
 

@@ -6,9 +6,9 @@
 use c2f_ops::nn::Params;
 
 use super::Network;
-use super::cnn::{MaxPool, Stage, cnn};
+use super::cnn::{MaxPool, Stage};
 use super::conv_norm_act::{Convention, Layer, conv_norm_act};
-use crate::{Backbone, BackboneInfo, Endpoint, FeatureConfig, Result};
+use crate::{BackboneInfo, Endpoint, Result};
 
 pub(crate) static VGG16_BN: Network = D.network("vgg16_bn", &D.endpoints());
 pub(crate) static VGG19_BN: Network = E.network("vgg19_bn", &E.endpoints());
@@ -51,7 +51,9 @@ impl Config {
         }
         endpoints
     }
+}
 
+impl super::Stages for Config {
     /// Pooling comes first in the stage after.
     fn stage(&self, params: &Params, stage: usize) -> Result<Stage> {
         let mut layers = Stage::new();
@@ -70,16 +72,5 @@ impl Config {
             layers.push(Box::new(conv_norm_act(params, names, layer, Convention::Vgg)?));
         }
         Ok(layers)
-    }
-}
-
-impl super::Config for Config {
-    fn build(
-        &self,
-        info: &'static BackboneInfo,
-        params: &Params,
-        features: &FeatureConfig,
-    ) -> Result<Box<dyn Backbone>> {
-        cnn(info, features, (0..6).map(|stage| self.stage(params, stage)))
     }
 }

@@ -1,6 +1,6 @@
 //! The ranges of a recipe's fields.
 
-use super::{Mode, Probe, Recipe, RegionFrom, Steps};
+use super::{Mode, Probe, Recipe, Steps};
 use crate::{Error, Result};
 
 /// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
@@ -99,8 +99,7 @@ impl Recipe {
             Error::field("inverse.probe", "on", "off with inverse.steps = alternate or an inverse.gradient_budget")
         })?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
-        let is_box = matches!(inverse.region, RegionFrom::Centre | RegionFrom::Random);
-        within(!is_box || (inverse.mode == Mode::Zoom && inverse.area_target > 0.0), || {
+        within(!inverse.region.is_fixed() || (inverse.mode == Mode::Zoom && inverse.area_target > 0.0), || {
             Error::field("inverse.region", "a box", "inverse.mode = zoom and an inverse.area_target above 0")
         })?;
         real("inverse.area_weight", inverse.area_weight, 0.0..=1e3)?;

@@ -277,6 +277,13 @@ pub enum RegionFrom {
     Random,
 }
 
+impl RegionFrom {
+    /// Whether it is a box that nothing is learnt for.
+    pub fn is_fixed(self) -> bool {
+        matches!(self, Self::Centre | Self::Random)
+    }
+}
+
 /// `[ws_dan]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

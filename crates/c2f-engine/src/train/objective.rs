@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::probe::probe;
 use crate::Inputs;
 use crate::network::attention_of;
-use crate::recipe::{Method, RegionFrom};
+use crate::recipe::Method;
 use crate::{Network, Result, Stage};
 
 /// What one batch gives.
@@ -53,56 +53,55 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
         let fine = classification(&fine.logits, inputs, settings.label_smoothing)?;
         loss = (loss.affine(settings.coarse_weight, 0.0)? + fine.affine(settings.fine_weight, 0.0)?)?;
     }
-    let mut add = |term: Tensor, weight: f64| -> Result<()> {
-        loss = (&loss + term.affine(weight, 0.0)?)?;
-        Ok(())
-    };
     if let Some(region) = &output.region {
-        region_terms(network, region, &mut add)?;
+        loss = with_region(network, region, loss)?;
         if let Some(term) = probe(network, inputs, region, batch)? {
-            add(term, 1.0)?;
+            loss = plus(&loss, &term, 1.0)?;
         }
     }
-    attention_terms(network, &output.coarse, &mut add)?;
+    loss = with_attention(network, &output.coarse, loss)?;
     with_centers(network, inputs, loss, output.coarse)
 }
 
-/// Area and smoothness of the region, each with its weight.
-fn region_terms(network: &Network, region: &Region, add: &mut dyn FnMut(Tensor, f64) -> Result<()>) -> Result<()> {
-    let inverse = &network.recipe.inverse;
-    // A fixed box has nothing to learn.
-    let is_learnt = matches!(inverse.region, RegionFrom::Learned | RegionFrom::Attention);
-    if inverse.area_weight > 0.0 && is_learnt {
-        add(area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
-    }
-    if inverse.total_variation > 0.0 && is_learnt {
-        add(total_variation(&region.map)?, inverse.total_variation)?;
-    }
-    Ok(())
+/// `loss` and `weight` times `term`.
+fn plus(loss: &Tensor, term: &Tensor, weight: f64) -> Result<Tensor> {
+    Ok((loss + term.affine(weight, 0.0)?)?)
 }
 
-/// How alike the coarse look's attention maps are, with its weights.
-fn attention_terms(network: &Network, coarse: &Look, add: &mut dyn FnMut(Tensor, f64) -> Result<()>) -> Result<()> {
+/// Adds area and smoothness of the region, each with its weight.
+fn with_region(network: &Network, region: &Region, mut loss: Tensor) -> Result<Tensor> {
+    let inverse = &network.recipe.inverse;
+    // A fixed box has nothing to learn.
+    if inverse.region.is_fixed() {
+        return Ok(loss);
+    }
+    if inverse.area_weight > 0.0 {
+        loss = plus(&loss, &area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
+    }
+    if inverse.total_variation > 0.0 {
+        loss = plus(&loss, &total_variation(&region.map)?, inverse.total_variation)?;
+    }
+    Ok(loss)
+}
+
+/// Adds how alike the coarse look's attention maps are, with its weights.
+fn with_attention(network: &Network, coarse: &Look, mut loss: Tensor) -> Result<Tensor> {
     let settings = &network.recipe.loss;
-    let Some(attention) = &coarse.attention else { return Ok(()) };
+    let Some(attention) = &coarse.attention else { return Ok(loss) };
     if settings.attention_similarity_weight > 0.0 {
-        add(attention_similarity(attention)?, settings.attention_similarity_weight)?;
+        loss = plus(&loss, &attention_similarity(attention)?, settings.attention_similarity_weight)?;
     }
     if settings.attention_correlation_weight > 0.0 {
-        add(attention_correlation(attention)?, settings.attention_correlation_weight)?;
+        loss = plus(&loss, &attention_correlation(attention)?, settings.attention_correlation_weight)?;
     }
-    Ok(())
+    Ok(loss)
 }
 
 /// What the coarse look alone has to answer for: its weighted cross entropy, its attention, the centres.
 pub(super) fn coarse_objective(network: &Network, inputs: &Inputs, look: Look) -> Result<Objective> {
     let settings = &network.recipe.loss;
-    let mut loss =
-        classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.coarse_weight, 0.0)?;
-    attention_terms(network, &look, &mut |term, weight| {
-        loss = (&loss + term.affine(weight, 0.0)?)?;
-        Ok(())
-    })?;
+    let loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.coarse_weight, 0.0)?;
+    let loss = with_attention(network, &look, loss)?;
     with_centers(network, inputs, loss, look)
 }
 
@@ -112,12 +111,8 @@ pub(super) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Re
     let images = Images { coarse: &inputs.images, source: inputs.source() };
     let region = network.model.region(&images, coarse, &pass)?;
     let look = network.model.look(&network.model.fine_input(&images, &region)?, &network.fine_pass(pass))?;
-    let mut loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.fine_weight, 0.0)?;
-    region_terms(network, &region, &mut |term, weight| {
-        loss = (&loss + term.affine(weight, 0.0)?)?;
-        Ok(())
-    })?;
-    Ok(loss)
+    let loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.fine_weight, 0.0)?;
+    with_region(network, &region, loss)
 }
 
 /// Adds the centre loss of the coarse look, where the network has centres.

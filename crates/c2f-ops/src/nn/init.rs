@@ -122,25 +122,31 @@ fn normal(rng: &mut impl Rng) -> f64 {
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
 
+/// Takes from `vector` what lies along the orthonormal vectors of `basis`, and makes its length 1: modified Gram-Schmidt, applied
+/// twice for full precision. A vector that lies in their span is left as next to nothing.
+pub fn orthonormalise(vector: &mut [f64], basis: &[Vec<f64>]) {
+    for _ in 0..2 {
+        for other in basis {
+            let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
+            vector.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+        }
+    }
+    let length = vector.iter().map(|a| a * a).sum::<f64>().sqrt().max(1e-150);
+    for a in vector {
+        *a /= length;
+    }
+}
+
 /// A (rows, columns) matrix, row-major, with orthogonal rows or columns of length `gain`.
 ///
-/// Modified Gram-Schmidt, applied twice for full precision, gives the Q of the QR factorisation whose R has a positive
+/// [`orthonormalise`] gives the Q of the QR factorisation whose R has a positive
 /// diagonal: the one that is uniform over the orthogonal matrices.
 fn orthogonal(rows: usize, columns: usize, gain: f64, rng: &mut impl Rng) -> Vec<f64> {
     let (vectors, length) = (rows.min(columns), rows.max(columns));
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(vectors);
     while basis.len() < vectors {
         let mut vector: Vec<f64> = (0..length).map(|_| normal(rng)).collect();
-        for _ in 0..2 {
-            for other in &basis {
-                let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
-                vector.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
-            }
-        }
-        let norm = vector.iter().map(|a| a * a).sum::<f64>().sqrt();
-        for a in &mut vector {
-            *a /= norm;
-        }
+        orthonormalise(&mut vector, &basis);
         basis.push(vector);
     }
     let mut matrix = vec![0.0; rows * columns];

@@ -20,7 +20,7 @@ mod pass;
 pub use batch_norm::BatchNorm2d;
 pub use conv::{Conv2d, Conv2dOptions, ConvPadding};
 pub use conv_norm_act::{ConvNormAct, ConvNormActOptions};
-pub use init::Init;
+pub use init::{Init, orthonormalise};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use params::{Entry, Kind, Params};
