@@ -99,11 +99,6 @@ pub enum RegionMode {
     /// The box around R, without a gradient; in it the picture where R is high, and a blurred one where it is low. What reaches R
     /// says of each place whether its detail helps, which the four numbers of a box can't.
     Detail,
-}
-
-impl RegionMode {
-    /// Whether the fine look's input is sampled from a box.
-    pub fn zooms(self) -> bool {
-        matches!(self, Self::Zoom | Self::MaskZoom | Self::Detail)
-    }
+    /// The whole picture, stretched where R is high: the saliency sampler of Recasens et al. 2018.
+    Warp,
 }

@@ -5,7 +5,7 @@ use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPa
 use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
 use candle_core::{Tensor, Var};
 
-use crate::{Error, InverseConfig, RegionSource, Result, sample_boxes};
+use crate::{Error, InverseConfig, RegionSource, Result, Sampling};
 
 /// Learns where in the picture the attended feature maps E_k = A_k . F came from.
 ///
@@ -153,7 +153,7 @@ fn shifted(maps: &Tensor, pixels: f64) -> Result<Tensor> {
     // What is seen at a place was that many pixels before it.
     let [x, y] = [width, height].map(|size| -pixels / size as f64);
     let boxes = Tensor::new(&[[x, y, x + 1.0, y + 1.0]], maps.device())?.to_dtype(maps.dtype())?;
-    sample_boxes(maps, &boxes.broadcast_as((batch, 4))?, (height, width))
+    Sampling::Boxes(boxes.broadcast_as((batch, 4))?).sample(maps, (height, width))
 }
 
 /// How the mean over the maps of attention (B, M, h, w) at each place compares with its mean over the picture, less 1:

@@ -8,6 +8,8 @@ mod fixed;
 mod inverse;
 mod model;
 mod region;
+mod sampling;
+mod warp;
 pub mod ws_dan;
 
 pub use attention::AttentionMaps;
@@ -16,4 +18,5 @@ pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode
 pub use error::{Error, Result};
 pub use inverse::{InverseMapping, lay_over};
 pub use model::{Images, Look, Model, Output};
-pub use region::{MIN_BOX, Region, box_areas, region_boxes, sample_boxes};
+pub use region::{MIN_BOX, Region, box_areas, region_boxes};
+pub use sampling::Sampling;

@@ -6,7 +6,7 @@ use c2f_ops::{Format, global_avg_pool, log_softmax};
 use candle_core::{ModuleT, Tensor};
 
 use crate::{
-    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, Result,
+    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, Result, Sampling,
     bilinear_attention_pooling, fixed, normalise_parts, region,
 };
 
@@ -128,7 +128,7 @@ impl Model {
         let size = (height, width);
         let Some(inverse) = &self.inverse else {
             let boxes = fixed::boxes(images.coarse, config.source, config.area)?;
-            return Ok(Region { map: fixed::map(&boxes, size)?, boxes: Some(boxes), detail: None });
+            return Ok(Region { map: fixed::map(&boxes, size)?, sampling: Some(Sampling::Boxes(boxes)), detail: None });
         };
         let attention = coarse.attention.as_ref().ok_or_else(without_inverse)?;
         let map = inverse.run(&coarse.features, attention, size, pass)?;
@@ -141,11 +141,11 @@ impl Model {
     /// If the model has no inverse mapping, or the shapes don't fit each other.
     pub fn fine_input(&self, images: &Images, region: &Region) -> Result<Tensor> {
         let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
-        let scaled = |x: &Option<Tensor>| x.as_ref().map(|x| scale_gradient(x, config.gradient_scale)).transpose();
+        let scaled = |x: &Tensor| scale_gradient(x, config.gradient_scale);
         let region = Region {
-            map: scale_gradient(&region.map, config.gradient_scale)?,
-            boxes: scaled(&region.boxes)?,
-            detail: scaled(&region.detail)?,
+            map: scaled(&region.map)?,
+            sampling: region.sampling.as_ref().map(|sampling| sampling.map(scaled)).transpose()?,
+            detail: region.detail.as_ref().map(scaled).transpose()?,
         };
         region::apply(config.mode, images.coarse, images.source, &region)
     }

@@ -1,9 +1,9 @@
 //! Applying the region map to the picture.
 
-use c2f_ops::{Format, GridPadding, affine_grid, grid_sample, resize_bilinear};
-use candle_core::{D, DType, Device, Tensor};
+use c2f_ops::{Format, resize_bilinear};
+use candle_core::Tensor;
 
-use crate::{Error, RegionMode, Result};
+use crate::{Error, RegionMode, Result, Sampling};
 
 /// Smallest side of a zoom's box, as a fraction of the picture's.
 pub const MIN_BOX: f64 = 0.1;
@@ -13,8 +13,8 @@ pub const MIN_BOX: f64 = 0.1;
 pub struct Region {
     /// The region map R (B, 1, H, W) in 0..1.
     pub map: Tensor,
-    /// (B, 4): x1, y1, x2, y2 of the zoom's box, in 0..=1 of the picture; none in mode `Mask`.
-    pub boxes: Option<Tensor>,
+    /// Where the fine look samples the picture; none in mode `Mask`, which has all of it.
+    pub sampling: Option<Sampling>,
     /// (B, 1, H, W) in 0..=1: how much detail each place keeps, in mode `Detail`.
     pub detail: Option<Tensor>,
 }
@@ -25,23 +25,41 @@ impl Region {
     /// # Errors
     /// If `map` has another shape.
     pub fn new(map: Tensor, mode: RegionMode, zoom_std: f64) -> Result<Self> {
-        let boxes = mode.zooms().then(|| region_boxes(&map, zoom_std)).transpose()?;
+        let sampling = match mode {
+            RegionMode::Mask => None,
+            RegionMode::Zoom | RegionMode::MaskZoom | RegionMode::Detail => {
+                Some(Sampling::Boxes(region_boxes(&map, zoom_std)?))
+            }
+            RegionMode::Warp => Some(Sampling::Warp(map.clone())),
+        };
         let detail = (mode == RegionMode::Detail).then(|| share_of_maximum(&map)).transpose()?;
-        Ok(Self { map, boxes, detail })
+        Ok(Self { map, sampling, detail })
     }
 
     /// (B): the share of each picture that the fine look gets to see. With a zoom that is its box: the moments of R don't
-    /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R, and
-    /// where places keep more or less detail the mean of that.
+    /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R. Where
+    /// places keep more or less detail it is the mean of that, and where they are stretched that of R as a share of its maximum.
     ///
     /// # Errors
     /// If candle fails.
     pub fn area(&self) -> Result<Tensor> {
-        match (&self.detail, &self.boxes) {
+        match (&self.detail, &self.sampling) {
             (Some(detail), _) => mean(detail),
-            (None, Some(boxes)) => box_areas(boxes),
+            (None, Some(Sampling::Boxes(boxes))) => box_areas(boxes),
+            (None, Some(Sampling::Warp(density))) => mean(&share_of_maximum(density)?),
             (None, None) => mean(&self.map),
         }
+    }
+
+    /// (B, 4): x1, y1, x2, y2 of the box that the fine look samples, in 0..=1 of the picture; none where it samples no box.
+    pub fn boxes(&self) -> Option<&Tensor> {
+        self.sampling.as_ref().and_then(Sampling::boxes)
+    }
+
+    /// The same with `boxes` (B, 4).
+    #[must_use]
+    pub fn with_boxes(&self, boxes: Tensor) -> Self {
+        Self { sampling: Some(Sampling::Boxes(boxes)), ..self.clone() }
     }
 }
 
@@ -102,26 +120,6 @@ pub(crate) fn centres(size: usize, like: &Tensor) -> Result<Tensor> {
     Ok(numbers.affine(1.0 / size as f64, 0.5 / size as f64)?.unsqueeze(0)?)
 }
 
-/// The boxes (B, 4), x1, y1, x2, y2 in 0..=1, of pictures (B, C, H', W'), sampled bilinearly at `size`: (B, C, H, W).
-/// Differentiable in both. The whole picture at its own size is the picture.
-///
-/// # Errors
-/// If the shapes don't fit each other.
-pub fn sample_boxes(pictures: &Tensor, boxes: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-    let &[batch, _, _, _] = pictures.dims() else {
-        return Err(Error::shape("sample_boxes", "pictures", pictures, "(B, C, H, W)"));
-    };
-    if boxes.dims() != [batch, 4] {
-        return Err(Error::shape("sample_boxes", "boxes", boxes, format!("({batch}, 4)")));
-    }
-    let (from, to) = (boxes.narrow(D::Minus1, 0, 2)?, boxes.narrow(D::Minus1, 2, 2)?);
-    // In affine_grid's -1..1: scale x2 - x1, centre x1 + x2 - 1.
-    let scale = (&to - &from)?.unsqueeze(2)?.broadcast_mul(&identity(boxes.dtype(), boxes.device())?)?;
-    let centre = (from + to)?.affine(1.0, -1.0)?.unsqueeze(2)?;
-    let grid = affine_grid(&Tensor::cat(&[scale, centre], 2)?, size, false)?;
-    Ok(grid_sample(pictures, &grid, GridPadding::Border, false, Format::ChannelsFirst)?)
-}
-
 /// Pictures (B, C, H, W) of which the means of squares of 8 x 8 pixels are left, and what lies between those.
 fn blurred(pictures: &Tensor) -> Result<Tensor> {
     let (_, _, height, width) = pictures.dims4()?;
@@ -133,33 +131,30 @@ fn blurred(pictures: &Tensor) -> Result<Tensor> {
     Ok(resize_bilinear(&few, (height, width), false, Format::ChannelsFirst)?)
 }
 
-/// (1, 2, 2)
-fn identity(dtype: DType, device: &Device) -> Result<Tensor> {
-    Ok(Tensor::eye(2, dtype, device)?.unsqueeze(0)?)
-}
-
-/// The fine look's input (B, 3, H, W), of the coarse picture's size. The zoom samples from `source`, which may be
+/// The fine look's input (B, 3, H, W), of the coarse picture's size. It is sampled from `source`, which may be
 /// larger than `coarse`; in mode `MaskZoom` map and picture are sampled in the same box and multiplied there.
 pub(crate) fn apply(mode: RegionMode, coarse: &Tensor, source: &Tensor, region: &Region) -> Result<Tensor> {
     let (_, _, height, width) = coarse.dims4()?;
-    match (mode, &region.boxes) {
+    let size = (height, width);
+    match (mode, &region.sampling) {
         (RegionMode::Mask, _) => Ok(coarse.broadcast_mul(&region.map)?),
-        (RegionMode::Zoom, Some(boxes)) => sample_boxes(source, boxes, (height, width)),
-        (RegionMode::MaskZoom, Some(boxes)) => {
-            let picture = sample_boxes(source, boxes, (height, width))?;
-            Ok(picture.broadcast_mul(&sample_boxes(&region.map, boxes, (height, width))?)?)
+        (RegionMode::Zoom | RegionMode::Warp, Some(sampling)) => sampling.sample(source, size),
+        (RegionMode::MaskZoom, Some(sampling)) => {
+            let picture = sampling.sample(source, size)?;
+            Ok(picture.broadcast_mul(&sampling.sample(&region.map, size)?)?)
         }
-        (RegionMode::Detail, Some(boxes)) => {
+        (RegionMode::Detail, Some(sampling)) => {
             // A box passes noise beyond a pixel: the gradient of what is sampled says little of a box elsewhere.
-            let boxes = boxes.detach();
-            let picture = sample_boxes(source, &boxes, (height, width))?;
+            let sampling = sampling.map(|boxes| Ok(boxes.detach()))?;
+            let picture = sampling.sample(source, size)?;
             let blurred = blurred(&picture)?;
             let detail = region.detail.as_ref().unwrap_or(&region.map);
-            let detail = sample_boxes(detail, &boxes, (height, width))?;
+            let detail = sampling.sample(detail, size)?;
             Ok((&blurred + (picture - &blurred)?.broadcast_mul(&detail)?)?)
         }
-        (RegionMode::Zoom | RegionMode::MaskZoom | RegionMode::Detail, None) => {
-            Err(Error::Config { setting: "inverse.mode", message: "the region has no boxes to zoom into".to_owned() })
+        (_, None) => {
+            let message = "the region doesn't say where to sample the picture".to_owned();
+            Err(Error::Config { setting: "inverse.mode", message })
         }
     }
 }

@@ -9,7 +9,7 @@ use c2f_ops::{Format, resize_bilinear};
 use candle_core::{DType, Tensor};
 use rand::Rng;
 
-use crate::{Error, Result, sample_boxes};
+use crate::{Error, Result, Sampling};
 
 /// Draws one map of each picture, with a probability proportional to the square root of its sum, from `attention`
 /// (B, M, h, w): B indices in 0..M.
@@ -77,7 +77,7 @@ pub fn crop_boxes(map: &Tensor, size: (usize, usize), thresholds: &[f32], paddin
 pub fn crop(pictures: &Tensor, boxes: &[[f32; 4]], size: (usize, usize)) -> Result<Tensor> {
     let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
     let boxes = Tensor::from_vec(flat, (boxes.len(), 4), pictures.device())?.to_dtype(pictures.dtype())?;
-    sample_boxes(pictures, &boxes, size)
+    Sampling::Boxes(boxes).sample(pictures, size)
 }
 
 /// The pictures (B, 3, H, W) with zeros where `map` (B, 1, h, w), resized to them, is at least `thresholds[b]` times

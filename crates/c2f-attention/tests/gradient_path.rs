@@ -111,6 +111,11 @@ fn fine_loss_reaches_attention_and_backbone_through_the_mask_zoom() {
 }
 
 #[test]
+fn fine_loss_reaches_attention_and_backbone_through_the_warp() {
+    fine_loss_reaches_attention_and_backbone(RegionMode::Warp);
+}
+
+#[test]
 fn what_detail_is_kept_passes_a_gradient_and_the_box_does_not() {
     let pictures = Pictures::new();
     let (model, store) = network(&config(RegionMode::Detail, 3));
@@ -124,12 +129,12 @@ fn what_detail_is_kept_passes_a_gradient_and_the_box_does_not() {
     let look = model.look(&pictures.coarse, &pass).unwrap();
     let found = model.region(&pictures.images(), &look, &pass).unwrap();
     let detail = Var::from_tensor(found.detail.as_ref().unwrap()).unwrap();
-    let boxes = Var::from_tensor(found.boxes.as_ref().unwrap()).unwrap();
+    let boxes = Var::from_tensor(found.boxes().unwrap()).unwrap();
     let loss = || {
         let region = Region {
             detail: Some(detail.as_tensor().clone()),
-            boxes: Some(boxes.as_tensor().clone()),
             map: found.map.detach(),
+            ..found.with_boxes(boxes.as_tensor().clone())
         };
         let input = model.fine_input(&pictures.images(), &region).unwrap();
         cross_entropy(&model.look(&input, &pass).unwrap().logits, &pictures.labels, 0.0).unwrap()

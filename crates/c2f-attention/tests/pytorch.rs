@@ -61,8 +61,8 @@ fn check(mode: RegionMode, name: &str) {
     assert_close("parts", look.parts.as_ref().unwrap(), &expected["parts"], 1e-9);
     assert_close("logits", &look.logits, &expected["logits"], 1e-9);
     assert_close("region", &region.map, &expected["region"], 1e-6);
-    assert_eq!(region.boxes.is_some(), mode != RegionMode::Mask);
-    if let Some(boxes) = &region.boxes {
+    assert_eq!(region.boxes().is_some(), mode != RegionMode::Mask);
+    if let Some(boxes) = region.boxes() {
         assert_close("boxes", boxes, &expected["boxes"], 1e-9);
     }
     assert_close("fine input", &fine, &expected[&format!("{name}.fine_input")], 1e-6);

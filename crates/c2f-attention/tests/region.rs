@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_attention::{MIN_BOX, Region, RegionMode, region_boxes, sample_boxes};
+use c2f_attention::{MIN_BOX, Region, RegionMode, Sampling, region_boxes};
 use candle_core::{DType, Tensor, Var};
 use common::{assert_close, random, values};
 
@@ -69,7 +69,7 @@ fn box_of_a_zero_map_has_a_finite_gradient() {
 fn the_whole_picture_at_its_own_size_is_the_picture() {
     let picture = random((2, 3, 5, 7), 1);
     let whole = Tensor::new(&[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]], &common::device()).unwrap();
-    assert_close("sampled", &sample_boxes(&picture, &whole, (5, 7)).unwrap(), &picture, 1e-12);
+    assert_close("sampled", &Sampling::Boxes(whole).sample(&picture, (5, 7)).unwrap(), &picture, 1e-12);
 }
 
 #[test]
@@ -77,16 +77,16 @@ fn a_box_of_whole_pixels_is_a_crop() {
     let picture = random((1, 2, 8, 10), 1);
     let boxes = Tensor::new(&[[0.2, 0.25, 0.7, 0.75]], &common::device()).unwrap();
     let crop = picture.narrow(2, 2, 4).unwrap().narrow(3, 2, 5).unwrap();
-    assert_close("sampled", &sample_boxes(&picture, &boxes, (4, 5)).unwrap(), &crop, 1e-12);
+    assert_close("sampled", &Sampling::Boxes(boxes).sample(&picture, (4, 5)).unwrap(), &crop, 1e-12);
 }
 
 #[test]
 fn a_region_keeps_its_box_or_the_mean_of_its_mask() {
     let map = tensor(vec![0.2, 0.4, 0.6, 0.8], 2, 2);
-    let mask = Region { map: map.clone(), boxes: None, detail: None };
+    let mask = Region::new(map, RegionMode::Mask, 1.0).unwrap();
     assert_close("area", &mask.area().unwrap(), &Tensor::new(&[0.5], &common::device()).unwrap(), 1e-12);
     let boxes = Tensor::new(&[[0.25, 0.5, 0.75, 0.6]], &common::device()).unwrap();
-    let zoom = Region { map, boxes: Some(boxes), detail: None };
+    let zoom = mask.with_boxes(boxes);
     assert_close("area", &zoom.area().unwrap(), &Tensor::new(&[0.05], &common::device()).unwrap(), 1e-12);
 }
 
@@ -104,6 +104,10 @@ fn detail_is_kept_where_the_map_is_at_its_maximum() {
 #[test]
 fn say_what_does_not_fit() {
     assert!(region_boxes(&random((1, 2, 3, 3), 0), 1.0).unwrap_err().to_string().contains("(B, 1, H, W)"));
-    let error = sample_boxes(&random((2, 3, 4, 4), 0), &random((1, 4), 0), (4, 4)).unwrap_err();
-    assert!(error.to_string().contains("(2, 4)"), "{error}");
+    let error = Sampling::Boxes(random((1, 4), 0)).sample(&random((2, 3, 4, 4), 0), (4, 4)).unwrap_err();
+    assert!(error.to_string().contains("(2, 4, 4, 2)"), "{error}");
+    let error = Sampling::Boxes(random((2, 3), 0)).sample(&random((2, 3, 4, 4), 0), (4, 4)).unwrap_err();
+    assert!(error.to_string().contains("(B, 4)"), "{error}");
+    let error = Sampling::Warp(random((2, 3, 8, 8), 0)).grid((4, 4)).unwrap_err();
+    assert!(error.to_string().contains("(B, 1, H, W)"), "{error}");
 }

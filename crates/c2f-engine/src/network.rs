@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use c2f_attention::{
-    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, Region, RegionMode, RegionSource, box_areas,
-    lay_over, ws_dan,
+    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, RegionSource, box_areas, lay_over,
+    ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -59,20 +59,8 @@ pub struct Prediction {
     pub region: Option<Tensor>,
     /// What the fine look sees: (B, 4), as x1, y1, x2, y2 in 0..1 of the picture.
     pub boxes: Option<Tensor>,
-}
-
-impl Prediction {
-    /// (B): the share of each picture that the fine look sees; none without a fine look.
-    ///
-    /// # Errors
-    /// If candle fails.
-    pub fn area(&self) -> Result<Option<Tensor>> {
-        Ok(match (&self.boxes, &self.region) {
-            (Some(boxes), _) => Some(box_areas(boxes)?),
-            (None, Some(map)) => Some(Region { map: map.clone(), boxes: None, detail: None }.area()?),
-            (None, None) => None,
-        })
-    }
+    /// (B): the share of each picture that the fine look sees, in 0..=1; none without a fine look.
+    pub area: Option<Tensor>,
 }
 
 impl Network {
@@ -208,8 +196,14 @@ impl Network {
                     Some(fine) => (&coarse + fine)?.affine(0.5, 0.0)?,
                     None => coarse.clone(),
                 };
-                let (region, boxes) = output.region.map_or((None, None), |r| (Some(r.map), r.boxes));
-                Ok(Prediction { combined, coarse, fine, attention: output.coarse.attention, region, boxes })
+                let boxes = output.region.as_ref().and_then(|region| region.boxes().cloned());
+                let area = match (&boxes, &output.region) {
+                    (Some(boxes), _) => Some(box_areas(boxes)?),
+                    (None, Some(region)) => Some(region.area()?),
+                    (None, None) => None,
+                };
+                let region = output.region.map(|region| region.map);
+                Ok(Prediction { combined, coarse, fine, attention: output.coarse.attention, region, boxes, area })
             }
             _ => {
                 let look = self.model.look(images, &Pass::eval())?;
@@ -221,6 +215,7 @@ impl Network {
                     attention: look.attention,
                     region: None,
                     boxes: None,
+                    area: None,
                 })
             }
         }
@@ -247,11 +242,13 @@ impl Network {
         let boxes = ws_dan::crop_boxes(&map, size, &thresholds, settings.test_padding)?;
         let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &Pass::eval())?;
         let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
+        let boxes = Tensor::from_vec(flat, (pictures, 4), &Device::Cpu)?;
         Ok(Prediction {
             combined: softmax(&(&raw.logits + &crop.logits)?.affine(0.5, 0.0)?)?,
             coarse: softmax(&raw.logits)?,
             fine: Some(softmax(&crop.logits)?),
-            boxes: Some(Tensor::from_vec(flat, (boxes.len(), 4), &Device::Cpu)?),
+            area: Some(box_areas(&boxes)?),
+            boxes: Some(boxes),
             attention: raw.attention,
             region: None,
         })
@@ -331,6 +328,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
             Mode::Zoom => RegionMode::Zoom,
             Mode::MaskZoom => RegionMode::MaskZoom,
             Mode::Detail => RegionMode::Detail,
+            Mode::Warp => RegionMode::Warp,
         },
         channels: recipe.inverse.channels,
         decoder_channels: recipe.inverse.decoder_channels,

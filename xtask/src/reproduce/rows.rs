@@ -72,12 +72,13 @@ const CONTROLS: [Row; 6] = [
 ];
 
 /// Other paths from the fine look to the attention, and attention whose responses are orthogonal.
-const PATHS: [Row; 11] = [
+const PATHS: [Row; 12] = [
     row("alternate", FULL, Change::Set(&["inverse.steps=alternate"])),
     row("detail", FULL, Change::Set(&DETAIL)),
     row("detail-cut", FULL, Change::Set(&["inverse.mode=detail", "inverse.gradient_scale=0"])),
     row("budget", FULL, Change::Set(&["inverse.gradient_scale=1", "inverse.gradient_budget=0.1"])),
     row("detail-budget", FULL, Change::Set(&[DETAIL[0], DETAIL[1], "inverse.gradient_budget=0.1"])),
+    row("warp", FULL, Change::Set(&["inverse.mode=warp", "inverse.gradient_scale=1", "inverse.gradient_budget=0.1"])),
     row("probe", FULL, Change::Set(&["inverse.probe=on", "inverse.gradient_scale=0"])),
     row("probe-shuffled", FULL, Change::Set(&["inverse.probe=shuffled", "inverse.gradient_scale=0"])),
     row("whitened", FULL, Change::Set(&WHITENED)),

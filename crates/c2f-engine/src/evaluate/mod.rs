@@ -223,7 +223,7 @@ impl Totals {
             self.top5 += usize::from(is_among(probabilities, label, 5));
         }
         let pictures = labels.len() as f64;
-        if let Some(area) = first.area()? {
+        if let Some(area) = &first.area {
             *self.area.get_or_insert(0.0) += f64::from(area.mean_all()?.to_scalar::<f32>()?) * pictures;
         }
         if let Some(attention) = &first.attention {

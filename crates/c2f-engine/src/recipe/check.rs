@@ -98,6 +98,9 @@ impl Recipe {
         within(inverse.probe == Probe::Off || is_joint, || {
             Error::field("inverse.probe", "on", "off with inverse.steps = alternate or an inverse.gradient_budget")
         })?;
+        within(inverse.probe == Probe::Off || !matches!(inverse.mode, Mode::Mask | Mode::Warp), || {
+            Error::field("inverse.probe", "on", "off with inverse.mode = mask or warp, which have no box")
+        })?;
         real("inverse.area_target", inverse.area_target, 0.0..=1.0)?;
         within(!inverse.region.is_fixed() || (inverse.mode == Mode::Zoom && inverse.area_target > 0.0), || {
             Error::field("inverse.region", "a box", "inverse.mode = zoom and an inverse.area_target above 0")

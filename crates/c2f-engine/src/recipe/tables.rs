@@ -239,6 +239,8 @@ pub enum Mode {
     MaskZoom,
     /// The box, in which the map decides how much detail a place keeps.
     Detail,
+    /// The whole picture, stretched where the map is high.
+    Warp,
 }
 
 /// Whether there is a probe of the fine look's box.

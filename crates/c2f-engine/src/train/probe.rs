@@ -20,7 +20,7 @@ use crate::{Inputs, Network, Result};
 /// no probe, at every second batch, and where there is no box.
 pub(super) fn probe(network: &Network, inputs: &Inputs, region: &Region, batch: u64) -> Result<Option<Tensor>> {
     let settings = &network.recipe.inverse;
-    let Some(boxes) = region.boxes.as_ref().filter(|_| settings.probe != Probe::Off && batch.is_multiple_of(2)) else {
+    let Some(boxes) = region.boxes().filter(|_| settings.probe != Probe::Off && batch.is_multiple_of(2)) else {
         return Ok(None);
     };
     let (pictures, _) = boxes.dims2()?;
@@ -28,7 +28,7 @@ pub(super) fn probe(network: &Network, inputs: &Inputs, region: &Region, batch: 
     let signs: Vec<f32> = (0..4 * pictures).map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 }).collect();
     let direction = Tensor::from_vec(signs, (pictures, 4), boxes.device())?;
     let step = direction.affine(settings.probe_step, 0.0)?;
-    let losses = |boxes: Tensor| losses(network, inputs, &Region { boxes: Some(boxes), ..region.clone() });
+    let losses = |boxes: Tensor| losses(network, inputs, &region.with_boxes(boxes));
     let (more, less) = with_buffers_kept(&network.params, || {
         let boxes = boxes.detach();
         Ok((losses((&boxes + &step)?)?, losses((&boxes - &step)?)?))

@@ -196,9 +196,8 @@ fn whitened_maps_respond_each_by_itself() {
 
 #[test]
 fn every_region_and_mode_trains() {
-    for setting in
-        ["region=attention", "region=centre", "region=random", "mode=detail", "probe=on", "mode=mask", "mode=mask-zoom"]
-    {
+    let regions = ["region=attention", "region=centre", "region=random", "probe=on"];
+    for setting in regions.into_iter().chain(["mode=detail", "mode=mask", "mode=mask-zoom", "mode=warp"]) {
         let folder = tempfile::tempdir().unwrap();
         let mut recipe = recipe(Method::Coarse2fineOrthogonal);
         recipe.set(&format!("inverse.{setting}")).unwrap();
