@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let network = load_network(&options.output, &options.device)?;
     let view = network.eval_transform().apply(&picture(1, 120), 0, 0, 0);
     let guesses = guess(&network, &[&[view]], 2)?;
-    println!("a new one is {} ({:.0} %)", guesses[0][0].class, guesses[0][0].probability * 100.0);
+    let best = &guesses[0].classes[0];
+    println!("a new one is {} ({:.0} %)", best.class, best.probability * 100.0);
     let best = summary.best.map_or(0.0, |epoch| epoch.val_top1);
     if best > 0.7 { Ok(()) } else { Err(format!("only {best} of the pictures are right").into()) }
 }

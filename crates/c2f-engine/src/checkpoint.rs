@@ -2,7 +2,7 @@
 //!
 //! Variables have their full names; the optimiser's state is under `optimizer.`, the averages under `ema.`, the digests of
 //! the training pictures are `trained_on.pictures`, those of networks that it began with `trained_on.earlier`. The metadata hold the format's version, the recipe and the progress as
-//! TOML, the classes as JSON, and the data set's digest. (Not the progress as JSON: serde_json reads a number to within its
+//! TOML, the classes and what held-out pictures say as JSON, and the data set's digest. (Not the progress as JSON: serde_json reads a number to within its
 //! last bit, and a resumed run compares accuracies.)
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::Deserialize;
 
-use crate::{Error, Network, Progress, Recipe, Result, TrainedOn};
+use crate::{Error, HeldOut, Network, Progress, Recipe, Result, TrainedOn};
 
 const FORMAT: &str = "c2f-checkpoint";
 const VERSION: &str = "1";
@@ -37,6 +37,8 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// Which pictures it was trained on.
     pub trained_on: TrainedOn,
+    /// What held-out pictures say of it.
+    pub held_out: Option<HeldOut>,
     /// Variables by full name.
     pub weights: BTreeMap<String, Tensor>,
     /// State of the optimiser; empty in a checkpoint for evaluation only.
@@ -93,6 +95,7 @@ pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
     restore(&file, weights, &network.params)?;
     network.stage = checkpoint.progress.stage(network.coarse_epochs());
     network.trained_on = checkpoint.trained_on;
+    network.held_out = checkpoint.held_out;
     Ok(network)
 }
 
@@ -132,6 +135,10 @@ impl Checkpoint {
         if let Some(dataset) = network.trained_on.dataset {
             metadata.insert("dataset".to_owned(), format!("{dataset:016x}"));
         }
+        if let Some(held_out) = &network.held_out {
+            let text = serde_json::to_string(held_out).map_err(|e| Error::checkpoint(path, e.to_string()))?;
+            metadata.insert("held_out".to_owned(), text);
+        }
         let bytes =
             safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))?;
         Ok(c2f_files::atomic::write(path, &bytes)?)
@@ -166,6 +173,14 @@ impl Checkpoint {
             toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
         let dataset = metadata.get("dataset").map(|digest| u64::from_str_radix(digest, 16)).transpose();
         let dataset = dataset.map_err(|e| unreadable("dataset", &e))?;
+        let held_out: Option<HeldOut> = metadata
+            .get("held_out")
+            .map(|text| serde_json::from_str(text))
+            .transpose()
+            .map_err(|e| unreadable("held_out", &e))?;
+        if held_out.as_ref().is_some_and(|held_out| !held_out.is_whole()) {
+            return Err(unreadable("held_out", &"a number is out of its range"));
+        }
         let mut trained_on = TrainedOn { dataset, ..TrainedOn::default() };
         let (mut weights, mut optimizer, mut ema) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(broken)?.tensors() {
@@ -191,7 +206,7 @@ impl Checkpoint {
                 weights.insert(name, tensor);
             }
         }
-        Ok(Self { recipe, classes, progress, trained_on, weights, optimizer, ema })
+        Ok(Self { recipe, classes, progress, trained_on, held_out, weights, optimizer, ema })
     }
 }
 

@@ -7,7 +7,7 @@ use candle_core::{D, DType, Tensor};
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
 use crate::evaluate::{mean_over_views, stack, view_by_view};
-use crate::{Network, Prediction, Result};
+use crate::{Network, Prediction, Result, familiarity};
 
 /// A map of one number per place, row by row; any size and aspect.
 pub type Map = ImageBuffer<Luma<f32>, Vec<f32>>;
@@ -27,8 +27,8 @@ pub struct Explanation {
     pub region: Option<Map>,
     /// The box of the fine look (x1, y1, x2, y2 in 0..1 of the view); none where it doesn't zoom.
     pub zoom: Option<[f32; 4]>,
-    /// The most probable classes, most probable first.
-    pub guesses: Vec<Guess>,
+    /// The most probable classes.
+    pub guesses: Guesses,
 }
 
 impl Explanation {
@@ -49,6 +49,15 @@ pub struct Guess {
     pub probability: f32,
 }
 
+/// What a picture may show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guesses {
+    /// The most probable classes, most probable first.
+    pub classes: Vec<Guess>,
+    /// How [familiar](crate::familiarity) the picture is; of several views the mean.
+    pub familiarity: f32,
+}
+
 /// A picture as the network takes it. The picture itself, of any size, needn't be kept.
 #[derive(Debug, Clone)]
 pub struct Picture {
@@ -65,7 +74,7 @@ pub struct Picture {
 ///
 /// # Errors
 /// If candle fails, such as for lack of memory.
-pub fn guess(network: &Network, pictures: &[&[Views]], top: usize) -> Result<Vec<Vec<Guess>>> {
+pub fn guess(network: &Network, pictures: &[&[Views]], top: usize) -> Result<Vec<Guesses>> {
     if pictures.is_empty() {
         return Ok(Vec::new());
     }
@@ -118,9 +127,15 @@ fn predict(network: &Network, pictures: &[&[Views]]) -> Result<Prediction> {
 }
 
 /// The best classes of each picture.
-fn guesses(network: &Network, prediction: &Prediction, pictures: usize, top: usize) -> Result<Vec<Vec<Guess>>> {
+fn guesses(network: &Network, prediction: &Prediction, pictures: usize, top: usize) -> Result<Vec<Guesses>> {
     let probabilities: Vec<Vec<f32>> = mean_over_views(&prediction.combined, pictures)?.to_vec2()?;
-    Ok(probabilities.iter().map(|probabilities| best(probabilities, &network.classes, top)).collect())
+    let familiarity = familiarity(&prediction.logits)?.unsqueeze(1)?;
+    let familiarity: Vec<f32> = mean_over_views(&familiarity, pictures)?.squeeze(1)?.to_vec1()?;
+    let guesses = probabilities.iter().zip(familiarity).map(|(probabilities, familiarity)| Guesses {
+        classes: best(probabilities, &network.classes, top),
+        familiarity,
+    });
+    Ok(guesses.collect())
 }
 
 /// The maps of a prediction, one for each picture.

@@ -13,6 +13,7 @@ use c2f_ops::nn::{Kind, Params, Pass};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::held_out::{HeldOut, tempered};
 use crate::recipe::{AugmentPolicy, Method, Mode, Recipe, RegionFrom};
 use crate::{Error, Result, TestViews, TrainedOn};
 
@@ -42,13 +43,19 @@ pub struct Network {
     pub stage: Stage,
     /// Which pictures trained it.
     pub trained_on: TrainedOn,
+    /// What pictures that were held out say of it; its temperature is part of every prediction. None before a training has ended, and
+    /// where the data set has no split `val`.
+    pub held_out: Option<HeldOut>,
 }
 
 /// What a network says about B pictures of K classes.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// Probabilities (B, K): the mean of the coarse and the fine look's. In ws-dan the softmax of the mean logits.
+    /// Probabilities (B, K): the mean of the coarse and the fine look's, at the network's temperature. In ws-dan the softmax of the mean
+    /// logits.
     pub combined: Tensor,
+    /// (B, K): the mean of the looks' logits, which say how [familiar](crate::familiarity) a picture is.
+    pub logits: Tensor,
     /// Probabilities (B, K) of the coarse look.
     pub coarse: Tensor,
     /// Probabilities (B, K) of the fine look; in ws-dan of the crop.
@@ -102,6 +109,7 @@ impl Network {
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
             trained_on: TrainedOn::default(),
+            held_out: None,
         })
     }
 
@@ -184,17 +192,29 @@ impl Network {
     /// # Errors
     /// If the shapes don't fit.
     pub fn predict(&self, images: &Tensor, source: Option<&Tensor>) -> Result<Prediction> {
-        let source = source.unwrap_or(images);
+        let prediction = self.predict_untempered(images, source.unwrap_or(images))?;
+        match &self.held_out {
+            Some(HeldOut { temperature, .. }) => {
+                Ok(Prediction { combined: tempered(&prediction.combined, *temperature)?, ..prediction })
+            }
+            None => Ok(prediction),
+        }
+    }
+
+    fn predict_untempered(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
         match self.recipe.method {
             Method::WsDan => self.predict_ws_dan(images, source),
             Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
                 let fine_pass = self.fine_pass(Pass::eval());
                 let output = self.model.run(&Images { coarse: images, source }, &Pass::eval(), Some(&fine_pass))?;
                 let coarse = softmax(&output.coarse.logits)?;
-                let fine = output.fine.map(|look| softmax(&look.logits)).transpose()?;
-                let combined = match &fine {
-                    Some(fine) => (&coarse + fine)?.affine(0.5, 0.0)?,
-                    None => coarse.clone(),
+                let (combined, fine, logits) = match output.fine {
+                    Some(look) => {
+                        let fine = softmax(&look.logits)?;
+                        let logits = mean(&output.coarse.logits, &look.logits)?;
+                        (mean(&coarse, &fine)?, Some(fine), logits)
+                    }
+                    None => (coarse.clone(), None, output.coarse.logits),
                 };
                 let boxes = output.region.as_ref().and_then(|region| region.boxes().cloned());
                 let area = match (&boxes, &output.region) {
@@ -203,13 +223,15 @@ impl Network {
                     (None, None) => None,
                 };
                 let region = output.region.map(|region| region.map);
-                Ok(Prediction { combined, coarse, fine, attention: output.coarse.attention, region, boxes, area })
+                let attention = output.coarse.attention;
+                Ok(Prediction { combined, logits, coarse, fine, attention, region, boxes, area })
             }
             _ => {
                 let look = self.model.look(images, &Pass::eval())?;
                 let coarse = softmax(&look.logits)?;
                 Ok(Prediction {
                     combined: coarse.clone(),
+                    logits: look.logits,
                     coarse,
                     fine: None,
                     attention: look.attention,
@@ -243,8 +265,10 @@ impl Network {
         let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &Pass::eval())?;
         let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
         let boxes = Tensor::from_vec(flat, (pictures, 4), &Device::Cpu)?;
+        let logits = mean(&raw.logits, &crop.logits)?;
         Ok(Prediction {
-            combined: softmax(&(&raw.logits + &crop.logits)?.affine(0.5, 0.0)?)?,
+            combined: softmax(&logits)?,
+            logits,
             coarse: softmax(&raw.logits)?,
             fine: Some(softmax(&crop.logits)?),
             area: Some(box_areas(&boxes)?),
@@ -345,6 +369,10 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
 /// Weight of the centre loss of the recipe's method.
 pub(crate) fn center_weight(recipe: &Recipe) -> f64 {
     if recipe.method.has_attention() { recipe.loss.center_weight } else { 0.0 }
+}
+
+fn mean(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Ok((a + b)?.affine(0.5, 0.0)?)
 }
 
 fn softmax(logits: &Tensor) -> Result<Tensor> {

@@ -205,7 +205,7 @@ fn card(explanation: &Explanation) -> Card<'_> {
         Some(_) if rank == 0 => "wrong",
         _ => "",
     };
-    let guesses = explanation.guesses.iter().take(3).enumerate().map(|(rank, guess)| Guess {
+    let guesses = explanation.guesses.classes.iter().take(3).enumerate().map(|(rank, guess)| Guess {
         class: &guess.class,
         percent: format!("{:.1}", guess.probability * 100.0),
         verdict: verdict(&guess.class, rank),
@@ -229,7 +229,7 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use c2f_engine::{Guess, Map, read_metrics};
+    use c2f_engine::{Guess, Guesses, Map, read_metrics};
     use proptest::prelude::*;
 
     fn record(epoch: usize, stage: Stage, train_loss: Option<f64>) -> EpochRecord {
@@ -261,7 +261,10 @@ mod tests {
             attention: Some(Map::new(4, 4)),
             region: None,
             zoom: None,
-            guesses: vec![guess("\"><script>alert(1)</script>", 0.9), guess("R&D", 0.1)],
+            guesses: Guesses {
+                classes: vec![guess("\"><script>alert(1)</script>", 0.9), guess("R&D", 0.1)],
+                familiarity: 2.0,
+            },
         }
     }
 

@@ -55,7 +55,7 @@ fn draw_list(image: &mut RgbImage, explanation: &Explanation, x: u32) {
         text::draw(image, &line(&format!("true: {truth}"), 14.0), x as f32, y as f32, 14.0, INK);
         y += 28;
     }
-    for (rank, guess) in explanation.guesses.iter().take(5).enumerate() {
+    for (rank, guess) in explanation.guesses.classes.iter().take(5).enumerate() {
         text::draw(image, &line(&guess.class, 13.0), x as f32, y as f32, 13.0, INK);
         let percent = format!("{:.1} %", guess.probability * 100.0);
         let right = (x + LIST) as f32 - text::width(&percent, 13.0);

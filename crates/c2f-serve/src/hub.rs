@@ -80,7 +80,7 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
         let explanation = model.explain(views).await?;
         let draw = move || {
             let png = c2f_report::encode_png(&c2f_report::sheet(&explanation));
-            Ok((png.map_err(|error| Failure::internal("drawing", error))?, explanation.guesses))
+            Ok((png.map_err(|error| Failure::internal("drawing", error))?, explanation.guesses.classes))
         };
         let (png, guesses) = received.compute(draw).await?;
         if received.header(ACCEPT.as_str()).is_some_and(|accepted| accepted.contains("image/png")) {

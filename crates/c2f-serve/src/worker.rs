@@ -70,7 +70,10 @@ impl Worker {
         let all = self.network.classes.len();
         let (views, senders): (Vec<_>, Vec<_>) = guesses.into_iter().unzip();
         let views: Vec<&[Views]> = views.iter().map(Vec::as_slice).collect();
-        self.send(senders, || c2f_engine::guess(&self.network, &views, all));
+        self.send(senders, || {
+            let guesses = c2f_engine::guess(&self.network, &views, all)?;
+            Ok(guesses.into_iter().map(|guesses| guesses.classes).collect())
+        });
         let (pictures, senders): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
         self.send(senders, || c2f_engine::explain(&self.network, &pictures, all));
     }

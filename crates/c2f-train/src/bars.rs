@@ -216,6 +216,13 @@ impl TrainBars {
                 let best = if best && self.may_choose { ", the best so far" } else { "" };
                 info!("{}{best}", epoch_line(record, self.epochs));
             }
+            Event::HeldOut(held_out) => {
+                let [before, after] = held_out.calibration_error.map(|error| error * 100.0);
+                info!(
+                    "Held-out pictures ask for a temperature of {:.2}: calibration error {after:.1} %, {before:.1} % without it",
+                    held_out.temperature
+                );
+            }
             Event::Warning(message) => warn!("{message}"),
             _ => {}
         }

@@ -134,7 +134,7 @@ fn each_format_says_the_same_and_an_unreadable_picture_has_a_row() {
     assert_eq!(predict(&["--format", "csv", "--output", text(&file), gone, list], "").status.code(), Some(1));
     let csv = std::fs::read_to_string(&file).unwrap();
     let rows: Vec<&str> = csv.lines().collect();
-    assert_eq!((rows.len(), rows[0]), (2 + 6 * 3, "image,label,rank,class,index,probability,error"));
+    assert_eq!((rows.len(), rows[0]), (2 + 6 * 3, "image,label,rank,class,index,probability,error,unknown"));
     assert!(rows[1].starts_with("gone.jpg,,,,,,") && rows[1].contains("No such file"), "{}", rows[1]);
     let first = &wanted[1]["predictions"][0];
     let row: Vec<&str> = rows[2].split(',').collect();

@@ -34,20 +34,25 @@ pub struct Bin {
 
 impl Calibration {
     pub(super) fn new(rows: &[PictureResult]) -> Self {
-        let bins = bins(rows);
+        let bins = bins(rows.iter().map(|row| (row.probability, row.predicted == row.label)));
         Self { ece: expected_error(&bins), bins }
     }
 }
 
-fn bins(rows: &[PictureResult]) -> Vec<Bin> {
+/// See [`Calibration::ece`]; of answers' highest probabilities, and whether they were right.
+pub(crate) fn expected_calibration_error(answers: impl IntoIterator<Item = (f64, bool)>) -> f64 {
+    expected_error(&bins(answers))
+}
+
+fn bins(answers: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
     let mut sums = [(0, 0.0, 0); BINS];
-    for row in rows {
+    for (probability, is_right) in answers {
         // A bin has its upper end and not its lower one.
-        let index = (row.probability * BINS as f64).ceil() as usize;
+        let index = (probability * BINS as f64).ceil() as usize;
         let (n, confidence, right) = &mut sums[index.clamp(1, BINS) - 1];
         *n += 1;
-        *confidence += row.probability;
-        *right += usize::from(row.predicted == row.label);
+        *confidence += probability;
+        *right += usize::from(is_right);
     }
     let bin = |(index, (n, confidence, right)): (usize, (usize, f64, usize))| Bin {
         from: index as f64 / BINS as f64,
@@ -68,13 +73,10 @@ fn expected_error(bins: &[Bin]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measures::tests::row;
-
     #[test]
     fn the_expected_error_of_a_known_set() {
         // Bin 13 of 15 (above 0.8, up to 0.8667): 0.85 right, 0.85 wrong. Bin 8 (above 0.4667, up to 0.5333): 0.5 right.
-        let rows = [row(0, 0, 0.85), row(0, 1, 0.85), row(1, 1, 0.5), row(2, 2, 0.5)];
-        let bins = bins(&rows);
+        let bins = bins([(0.85, true), (0.85, false), (0.5, true), (0.5, true)]);
         assert_eq!(bins.len(), 15);
         assert_eq!(bins.iter().map(|bin| bin.n).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0]);
         assert_eq!((bins[12].confidence, bins[12].accuracy), (Some(0.85), Some(0.5)));
@@ -86,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_bin_has_its_upper_end() {
-        let place = |probability| bins(&[row(0, 0, probability)]).iter().position(|bin| bin.n == 1).unwrap();
+        let place = |probability| bins([(probability, true)]).iter().position(|bin| bin.n == 1).unwrap();
         assert_eq!([0.0, 0.01, 0.2, 0.2001, 1.0].map(place), [0, 0, 2, 3, 14]);
-        assert_eq!(expected_error(&bins(&[row(0, 0, 1.0), row(1, 1, 1.0)])), 0.0);
+        assert_eq!(expected_calibration_error([(1.0, true), (1.0, true)]), 0.0);
     }
 }

@@ -4,6 +4,7 @@ mod calibration;
 mod confusion;
 mod localisation;
 
+pub(crate) use calibration::expected_calibration_error;
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassAccuracy, Confusion};
 pub use localisation::{FineBox, Localisation, MapScores};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::EpochRecord;
+use crate::HeldOut;
 use crate::network::Stage;
 
 /// A moment in a run. The library prints nothing: a command line makes progress bars of these.
@@ -68,6 +69,8 @@ pub enum Event<'a> {
         /// Whether it is the one that evaluation takes: the best of its stage so far, or the last where none may be chosen.
         best: bool,
     },
+    /// The training is done, and the best network was measured on the split `val`.
+    HeldOut(&'a HeldOut),
     /// A checkpoint was written.
     Saved(&'a Path),
     /// Something that a person should know, in one line; the run goes on.

@@ -38,7 +38,7 @@ use crate::recipe::Sampling;
 use crate::schedule::Schedule;
 use crate::transfer::transfer;
 use crate::whiten::whiten;
-use crate::{Error, Evaluation, Inputs, Network, Prediction, Recipe, Result, RunFolder, TestViews};
+use crate::{Error, Evaluation, HeldOut, Inputs, Network, Prediction, Recipe, Result, RunFolder, TestViews};
 
 /// Steps in a row without a finite loss after which a run gives up.
 const NOT_FINITE_LIMIT: usize = 10;
@@ -228,7 +228,8 @@ impl<'a> Run<'a> {
                 return Ok(self.summary(data, true));
             }
         }
-        Ok(self.summary(data, false))
+        let is_done = !data.may_choose() || self.measure_held_out(data, on_event)?;
+        Ok(self.summary(data, !is_done))
     }
 
     /// Whether the last stage has had as many epochs without a better one as the recipe bears with.
@@ -435,6 +436,21 @@ impl<'a> Run<'a> {
             Some(ema) => ema.with_averages(&self.network.params, work),
             None => work(),
         }
+    }
+
+    /// Has the best network know what the held-out pictures say of it; false if told to stop before.
+    fn measure_held_out(&self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let path = best_path(&self.options.output);
+        let mut network = checkpoint::load_network(&path, &self.options.device)?;
+        network.held_out = None;
+        let Some(held_out) = HeldOut::measure(&network, data.validation(), &self.options.stop)? else {
+            return Ok(false);
+        };
+        on_event(Event::HeldOut(&held_out));
+        network.held_out = Some(held_out);
+        let (progress, none) = (Checkpoint::read(&path)?.progress, std::collections::BTreeMap::new());
+        Checkpoint::write(&path, &network, &progress, &none, &none)?;
+        Ok(true)
     }
 
     /// Keeps the network of this epoch, and no longer that of the one which is too long ago.

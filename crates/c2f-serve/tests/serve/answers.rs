@@ -47,7 +47,7 @@ fn the_overlay_is_the_one_that_predict_draws() {
     assert!(image.body == sheet, "another picture");
     let json = ask(&server, "POST /explain?top_k=1", &[], &png(&drawn)).json();
     assert_eq!(json["overlay"], format!("data:image/png;base64,{}", BASE64.encode(&sheet)));
-    assert_eq!(json["predictions"][0]["label"], explanation.guesses[0].class);
+    assert_eq!(json["predictions"][0]["label"], explanation.guesses.classes[0].class);
     assert_eq!(json["predictions"].as_array().unwrap().len(), 1);
 }
 

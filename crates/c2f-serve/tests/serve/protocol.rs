@@ -32,7 +32,7 @@ fn expected_of_planes(planes: &[f32]) -> Vec<f32> {
     let channel = |i: usize| i / (SIZE * SIZE) as usize;
     let coarse = planes.iter().enumerate().map(|(i, v)| (v - info.mean[channel(i)]) / info.std[channel(i)]).collect();
     let views = [Views { coarse, source: None }];
-    in_order(&c2f_engine::guess(&network, &[&views], 3).unwrap()[0])
+    in_order(&c2f_engine::guess(&network, &[&views], 3).unwrap()[0].classes)
 }
 
 #[test]

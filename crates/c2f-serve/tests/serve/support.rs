@@ -58,7 +58,7 @@ pub fn expected(file: &[u8]) -> Vec<Guess> {
     let network = network();
     let picture = c2f_data::decode_bytes_within("test", file, Limits::default()).unwrap();
     let views = [network.eval_transform().apply(&picture, 0, 0, 0)];
-    c2f_engine::guess(&network, &[&views], 3).unwrap().remove(0)
+    c2f_engine::guess(&network, &[&views], 3).unwrap().remove(0).classes
 }
 
 /// The same in the order of the classes.

@@ -23,10 +23,17 @@ pub struct Answer {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum Outcome {
-    Predictions(Vec<Prediction>),
-    Error(String),
+    Predictions {
+        predictions: Vec<Prediction>,
+        /// Whether it is of none of the classes; where that was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown: Option<bool>,
+    },
+    Error {
+        error: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -48,7 +55,7 @@ pub enum Format {
     Csv,
 }
 
-const CSV_HEADER: &str = "image,label,rank,class,index,probability,error";
+const CSV_HEADER: &str = "image,label,rank,class,index,probability,error,unknown";
 
 impl Format {
     /// What tells a file of ours. A table has nothing of the kind, so that none is ever replaced.
@@ -56,7 +63,7 @@ impl Format {
         match self {
             Self::Table => "c2f-train predict",
             Self::Json | Self::Jsonl => r#"{"image":"#,
-            Self::Csv => CSV_HEADER,
+            Self::Csv => "image,label,rank,class,index,probability,error",
         }
     }
 
@@ -90,12 +97,15 @@ fn table(answer: &Answer) -> Result<String> {
     }
     text.push('\n');
     match &answer.outcome {
-        Outcome::Predictions(predictions) => {
+        Outcome::Predictions { predictions, unknown } => {
+            if *unknown == Some(true) {
+                writeln!(text, "  {:>8}", "unknown")?;
+            }
             for p in predictions {
                 writeln!(text, "  {:>8}  {}", percent(p.probability.into()), word(&p.class))?;
             }
         }
-        Outcome::Error(error) => writeln!(text, "  {:>8}  {}", "error", word(error))?,
+        Outcome::Error { error } => writeln!(text, "  {:>8}  {}", "error", word(error))?,
     }
     Ok(text)
 }
@@ -104,12 +114,14 @@ fn csv(answer: &Answer) -> Result<String> {
     let (image, label) = (quoted(&answer.image), quoted(answer.label.as_deref().unwrap_or_default()));
     let mut text = String::new();
     match &answer.outcome {
-        Outcome::Predictions(predictions) => {
+        Outcome::Predictions { predictions, unknown } => {
+            let unknown = unknown.map_or(String::new(), |unknown| unknown.to_string());
             for (rank, p) in (1..).zip(predictions) {
-                writeln!(text, "{image},{label},{rank},{},{},{},", quoted(&p.class), p.index, p.probability)?;
+                let class = quoted(&p.class);
+                writeln!(text, "{image},{label},{rank},{class},{},{},,{unknown}", p.index, p.probability)?;
             }
         }
-        Outcome::Error(error) => writeln!(text, "{image},{label},,,,,{}", quoted(error))?,
+        Outcome::Error { error } => writeln!(text, "{image},{label},,,,,{},", quoted(error))?,
     }
     Ok(text)
 }
@@ -191,10 +203,14 @@ mod tests {
 
     fn answers() -> [Answer; 2] {
         let prediction = Prediction { class: "gull, \"grey\"".to_owned(), index: 3, probability: 0.25 };
-        let outcome = Outcome::Predictions(vec![prediction]);
+        let outcome = Outcome::Predictions { predictions: vec![prediction], unknown: Some(true) };
         [
             Answer { image: "a.jpg".to_owned(), label: Some("gull".to_owned()), outcome },
-            Answer { image: "b.jpg".to_owned(), label: None, outcome: Outcome::Error("b.jpg is empty".to_owned()) },
+            Answer {
+                image: "b.jpg".to_owned(),
+                label: None,
+                outcome: Outcome::Error { error: "b.jpg is empty".to_owned() },
+            },
         ]
     }
 
@@ -221,11 +237,11 @@ mod tests {
         assert_eq!(json, format!("{}\n", serde_json::to_string(&answers()).unwrap()));
         let lines = written(Format::Jsonl);
         assert_eq!(lines.lines().collect::<Vec<_>>(), answers().map(|a| serde_json::to_string(&a).unwrap()));
-        let csv = "a.jpg,gull,1,\"gull, \"\"grey\"\"\",3,0.25,\nb.jpg,,,,,,b.jpg is empty\n";
+        let csv = "a.jpg,gull,1,\"gull, \"\"grey\"\"\",3,0.25,,true\nb.jpg,,,,,,b.jpg is empty,\n";
         assert_eq!(written(Format::Csv), format!("{CSV_HEADER}\n{csv}"));
         assert_eq!(
             written(Format::Table),
-            "a.jpg (gull)\n    25.0 %  gull, \"grey\"\nb.jpg\n     error  b.jpg is empty\n"
+            "a.jpg (gull)\n   unknown\n    25.0 %  gull, \"grey\"\nb.jpg\n     error  b.jpg is empty\n"
         );
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use c2f_engine::{Guess, Network, Picture, ahead};
+use c2f_engine::{Guesses, Network, Picture, ahead};
 
 use super::answers::{Answer, Answers, Format, Outcome, Prediction};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::signals::Signals;
-use super::{device, path};
+use super::{device, path, usage};
 use crate::bars;
 
 #[derive(clap::Args)]
@@ -32,6 +32,9 @@ pub struct Args {
     /// For each picture, write one that shows its attention and its region map into this folder
     #[arg(long, value_name = "DIR", value_parser = path())]
     overlay: Option<PathBuf>,
+    /// Call pictures unknown that look less familiar than this share of the held-out pictures, whose classes are known
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    reject: Option<f64>,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -42,6 +45,7 @@ pub struct Args {
 /// Gives the exit status: that of a signal, if one came; then the file of `--output` isn't written.
 pub fn run(args: &Args) -> Result<u8> {
     let network = c2f_engine::load_network(&args.checkpoint, &device(&args.device)?)?;
+    let threshold = args.reject.map(|share| threshold(&network, share)).transpose()?;
     let inputs = args.inputs.list()?;
     if let Some(folder) = &args.overlay {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -79,9 +83,9 @@ pub fn run(args: &Args) -> Result<u8> {
         for (input, error) in batch.iter().zip(errors) {
             let outcome = if let Some(error) = error {
                 unreadable.add(&error);
-                Outcome::Error(error)
+                Outcome::Error { error }
             } else {
-                Outcome::Predictions(predictions(guesses.next().context("a picture without a prediction")?))
+                outcome(guesses.next().context("a picture without a prediction")?, threshold)
             };
             let label = input.label.as_deref().map(str::to_owned);
             answers.push(&Answer { image: input.name().into_owned(), label, outcome })?;
@@ -100,20 +104,38 @@ pub fn run(args: &Args) -> Result<u8> {
 }
 
 /// Writes an overlay for each picture, and gives its `top` classes.
-fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut OverlayNames) -> Result<Vec<Vec<Guess>>> {
+fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut OverlayNames) -> Result<Vec<Guesses>> {
     // At least the classes that an overlay lists.
     let mut explanations = c2f_engine::explain(network, pictures, top.max(5))?;
     for explanation in &mut explanations {
         let path = names.unique(Path::new(&explanation.name));
         c2f_report::save_png(&c2f_report::sheet(explanation), &path)?;
-        explanation.guesses.truncate(top);
+        explanation.guesses.classes.truncate(top);
     }
     Ok(explanations.into_iter().map(|explanation| explanation.guesses).collect())
 }
 
-fn predictions(guesses: Vec<Guess>) -> Vec<Prediction> {
-    let guesses = guesses.into_iter();
-    guesses.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability }).collect()
+fn outcome(guesses: Guesses, threshold: Option<f32>) -> Outcome {
+    let predictions = guesses.classes.into_iter();
+    let predictions = predictions.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability });
+    let unknown = threshold.map(|threshold| guesses.familiarity < threshold);
+    Outcome::Predictions { predictions: predictions.collect(), unknown }
+}
+
+/// The familiarity below which a picture is unknown.
+fn threshold(network: &Network, share: f64) -> Result<f32> {
+    let held_out = network.held_out.as_ref().ok_or_else(|| {
+        usage(
+            "--reject: no pictures were held out to measure this network on when its training ended; train on a data set with a split \
+             `val`, which `holdout=10` among its options makes",
+        )
+    })?;
+    Ok(held_out.threshold(share))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "expected a share of pictures from 0 to less than 1, such as 0.05".to_owned())
 }
 
 /// Names of overlay files: the picture's own, with a number where that is taken by another overlay, a picture that is asked
