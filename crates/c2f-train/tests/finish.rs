@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{draw_pictures, program, run, succeed, text, train};
+use common::{draw_pictures, fail, json, program, run, succeed, text, train};
 
 /// `train` on the pictures in `folder/test`, as one folder for each class.
 fn train_on<'a>(data: &'a str, output: &'a Path) -> Vec<&'a str> {
@@ -85,4 +85,29 @@ fn a_run_may_lie_among_its_pictures() {
         let again = succeed(&["train", "--resume", "--output", text(&output)]);
         assert!(again.contains("3 pictures of test, 3 classes"), "{again}");
     }
+}
+
+#[test]
+fn as_many_known_pictures_are_rejected_as_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    let mut arguments = train(&output, &["--set", "method=attention", "--set", "epochs=1"]);
+    arguments[2] = "synthetic?classes=3&size=48&holdout=50";
+    succeed(&arguments);
+    let unknown = |share: &str| -> usize {
+        let data = "synthetic?classes=3&size=48&holdout=50";
+        let pictures = ["predict", "--checkpoint", text(&output), "--json", "--reject", share, "--split", "val", data];
+        let answers = json(&pictures);
+        assert_eq!(answers.as_array().unwrap().len(), 24);
+        answers.as_array().unwrap().iter().filter(|answer| answer["unknown"] == true).count()
+    };
+    assert_eq!(unknown("0"), 0);
+    assert!((5..=7).contains(&unknown("0.25")), "{}", unknown("0.25"));
+
+    let line = fail(2, &["predict", "--checkpoint", text(&output), "--reject", "5", "x.png"]);
+    assert!(line.contains("0.05"), "{line}");
+    let untested = folder.path().join("without");
+    succeed(&train(&untested, &["--set", "method=baseline", "--set", "epochs=1"]));
+    let line = fail(2, &["predict", "--checkpoint", text(&untested), "--reject", "0.05", "x.png"]);
+    assert!(line.contains("holdout=10"), "{line}");
 }

@@ -1,6 +1,7 @@
 //! The engine from the outside, on pictures that are drawn: recipes, the training of each method, resuming.
 
 mod data;
+mod held_out;
 mod measures;
 mod memory;
 mod methods;

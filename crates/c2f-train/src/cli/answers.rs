@@ -27,13 +27,22 @@ pub struct Answer {
 pub enum Outcome {
     Predictions {
         predictions: Vec<Prediction>,
-        /// Whether it is of none of the classes; where that was asked.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unknown: Option<bool>,
+        /// Where it was asked.
+        #[serde(flatten)]
+        novelty: Option<Novelty>,
     },
     Error {
         error: String,
     },
+}
+
+/// Whether a picture is of none of the classes.
+#[derive(Serialize)]
+pub struct Novelty {
+    /// ln sum exp of the logits; see `c2f_engine::familiarity`.
+    pub familiarity: f32,
+    /// Whether that is below the threshold.
+    pub unknown: bool,
 }
 
 #[derive(Serialize)]
@@ -97,8 +106,8 @@ fn table(answer: &Answer) -> Result<String> {
     }
     text.push('\n');
     match &answer.outcome {
-        Outcome::Predictions { predictions, unknown } => {
-            if *unknown == Some(true) {
+        Outcome::Predictions { predictions, novelty } => {
+            if novelty.as_ref().is_some_and(|novelty| novelty.unknown) {
                 writeln!(text, "  {:>8}", "unknown")?;
             }
             for p in predictions {
@@ -114,8 +123,8 @@ fn csv(answer: &Answer) -> Result<String> {
     let (image, label) = (quoted(&answer.image), quoted(answer.label.as_deref().unwrap_or_default()));
     let mut text = String::new();
     match &answer.outcome {
-        Outcome::Predictions { predictions, unknown } => {
-            let unknown = unknown.map_or(String::new(), |unknown| unknown.to_string());
+        Outcome::Predictions { predictions, novelty } => {
+            let unknown = novelty.as_ref().map_or(String::new(), |novelty| novelty.unknown.to_string());
             for (rank, p) in (1..).zip(predictions) {
                 let class = quoted(&p.class);
                 writeln!(text, "{image},{label},{rank},{class},{},{},,{unknown}", p.index, p.probability)?;
@@ -203,7 +212,10 @@ mod tests {
 
     fn answers() -> [Answer; 2] {
         let prediction = Prediction { class: "gull, \"grey\"".to_owned(), index: 3, probability: 0.25 };
-        let outcome = Outcome::Predictions { predictions: vec![prediction], unknown: Some(true) };
+        let outcome = Outcome::Predictions {
+            predictions: vec![prediction],
+            novelty: Some(Novelty { familiarity: 2.5, unknown: true }),
+        };
         [
             Answer { image: "a.jpg".to_owned(), label: Some("gull".to_owned()), outcome },
             Answer {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use c2f_engine::{Guesses, Network, Picture, ahead};
 
-use super::answers::{Answer, Answers, Format, Outcome, Prediction};
+use super::answers::{Answer, Answers, Format, Novelty, Outcome, Prediction};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::signals::Signals;
 use super::{device, path, usage};
@@ -118,8 +118,9 @@ fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut Ov
 fn outcome(guesses: Guesses, threshold: Option<f32>) -> Outcome {
     let predictions = guesses.classes.into_iter();
     let predictions = predictions.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability });
-    let unknown = threshold.map(|threshold| guesses.familiarity < threshold);
-    Outcome::Predictions { predictions: predictions.collect(), unknown }
+    let familiarity = guesses.familiarity;
+    let novelty = threshold.map(|threshold| Novelty { familiarity, unknown: familiarity < threshold });
+    Outcome::Predictions { predictions: predictions.collect(), novelty }
 }
 
 /// The familiarity below which a picture is unknown.
