@@ -33,6 +33,6 @@ pub use network::{Network, Prediction, Stage, train_transform};
 pub use recipe::{Method, Recipe};
 pub use run_folder::RunFolder;
 pub use train::{
-    Data, EpochRecord, Event, Moment, Progress, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn,
-    read_metrics, train, train_on,
+    Data, EpochRecord, Event, Moment, Progress, Rehearsal, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn,
+    read_metrics, rehearse, train, train_on,
 };

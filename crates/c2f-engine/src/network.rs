@@ -14,7 +14,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::held_out::{HeldOut, tempered};
-use crate::recipe::{AugmentPolicy, Method, Mode, Recipe, RegionFrom};
+use crate::recipe::{AugmentPolicy, ClassWeights, Method, Mode, Recipe, RegionFrom};
 use crate::{Error, Result, TestViews, TrainedOn};
 
 /// Which looks are trained, or have been.
@@ -43,6 +43,8 @@ pub struct Network {
     pub stage: Stage,
     /// Which pictures trained it.
     pub trained_on: TrainedOn,
+    /// (K): how much each class counts in training where the recipe weighs them; [`Network::weigh_classes`] makes them.
+    pub(crate) class_weights: Option<Tensor>,
     /// What pictures that were held out say of it; its temperature is part of every prediction. None before a training has ended, and
     /// where the data set has no split `val`.
     pub held_out: Option<HeldOut>,
@@ -109,6 +111,7 @@ impl Network {
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
             trained_on: TrainedOn::default(),
+            class_weights: None,
             held_out: None,
         })
     }
@@ -125,6 +128,18 @@ impl Network {
     /// If the file can't be read, or fits another backbone.
     pub fn load_pretrained(&self, file: &Path) -> Result<c2f_backbone::LoadReport> {
         Ok(c2f_backbone::load_weights(&self.recipe.backbone, &self.params.at("backbone"), file)?)
+    }
+
+    /// Prepares a training on pictures with these labels, where the recipe has classes count alike (`loss.class_weights`).
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn weigh_classes(&mut self, labels: impl IntoIterator<Item = usize>) -> Result<()> {
+        if self.recipe.loss.class_weights == ClassWeights::Balanced {
+            let weights = c2f_losses::balanced_class_weights(labels, self.classes.len());
+            self.class_weights = Some(Tensor::new(weights, self.params.device())?);
+        }
+        Ok(())
     }
 
     /// The transform of evaluation: the centre crop, normalised as the backbone wants it.

@@ -23,7 +23,40 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result
     smooth(&of_label, &log_probabilities, smoothing)
 }
 
-/// The same for `targets` (B, K), the probability of each class, as mixed pictures have them: each row adds up to 1.
+/// The same with `weights` (K), how much each class counts: the mean over the pictures has the weights of their labels, and each class's
+/// part of the smoothing has its own (PyTorch's `CrossEntropyLoss(weight=weights, label_smoothing=smoothing)`).
+///
+/// # Errors
+/// As [`cross_entropy`], and if `weights` isn't (K).
+pub fn weighted_cross_entropy(logits: &Tensor, labels: &Tensor, weights: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let (batch, classes) = check("weighted_cross_entropy", logits, smoothing)?;
+    for (what, tensor, count) in [("labels", labels, batch), ("weights", weights, classes)] {
+        if tensor.dims() != [count] {
+            return Err(Error::shape("weighted_cross_entropy", what, tensor, format!("({count})")));
+        }
+    }
+    let log_probabilities = log_softmax(logits)?;
+    let of_pictures = weights.gather(labels, 0)?;
+    let total = of_pictures.sum_all()?;
+    let of_labels = log_probabilities.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?.mul(&of_pictures)?.sum_all()?;
+    if smoothing == 0.0 {
+        return Ok((of_labels.neg()? / total)?);
+    }
+    let of_all = log_probabilities.broadcast_mul(weights)?.sum_all()?.affine(smoothing / classes as f64, 0.0)?;
+    Ok(((of_labels.affine(smoothing - 1.0, 0.0)? - of_all)? / total)?)
+}
+
+/// The weight (K) of each of `classes` classes that gives all the same sum over pictures with these labels: B / (K n), n being how many a
+/// class has, as `class_weight="balanced"` of scikit-learn. A class without pictures has the weight 0.
+pub fn balanced_class_weights(labels: impl IntoIterator<Item = usize>, classes: usize) -> Vec<f32> {
+    let mut counts = vec![0usize; classes];
+    labels.into_iter().for_each(|label| counts[label] += 1);
+    let pictures: usize = counts.iter().sum();
+    let weight = |n: usize| if n == 0 { 0.0 } else { pictures as f32 / (classes * n) as f32 };
+    counts.into_iter().map(weight).collect()
+}
+
+/// The same as [`cross_entropy`] for `targets` (B, K), the probability of each class, as mixed pictures have them: each row adds up to 1.
 ///
 /// # Errors
 /// If the shapes don't fit or have a 0, or `smoothing` isn't in 0..=1.

@@ -11,6 +11,6 @@ mod region;
 pub use attention_correlation::attention_correlation;
 pub use attention_similarity::attention_similarity;
 pub use center::CenterLoss;
-pub use cross_entropy::{cross_entropy, soft_cross_entropy};
+pub use cross_entropy::{balanced_class_weights, cross_entropy, soft_cross_entropy, weighted_cross_entropy};
 pub use error::{Error, Result};
 pub use region::{area_penalty, total_variation};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use c2f_losses::{cross_entropy, soft_cross_entropy};
+use c2f_losses::{balanced_class_weights, cross_entropy, soft_cross_entropy, weighted_cross_entropy};
 use c2f_ops::log_softmax;
 use candle_core::{DType, Tensor, Var};
 use common::{assert_matches, check_gradient, fixture, labels, values};
@@ -20,6 +20,26 @@ fn matches_pytorch_with_and_without_smoothing() {
 fn gradient_matches_differences() {
     let expected = fixture("cross_entropy_0.1");
     check_gradient(&expected["logits"], |logits| cross_entropy(logits, &labels(&expected["labels"]), 0.3));
+}
+
+#[test]
+fn weighted_classes_match_pytorch_and_differences() {
+    for (name, smoothing) in [("weighted_cross_entropy_0.0", 0.0), ("weighted_cross_entropy_0.1", 0.1)] {
+        let expected = fixture(name);
+        let (labels, weights) = (labels(&expected["labels"]), &expected["weights"]);
+        assert_matches(&expected, "logits", 1e-12, |logits| {
+            weighted_cross_entropy(logits, &labels, weights, smoothing)
+        });
+        check_gradient(&expected["logits"], |logits| weighted_cross_entropy(logits, &labels, weights, smoothing));
+    }
+}
+
+#[test]
+fn balanced_classes_have_the_same_sum() {
+    let weights = balanced_class_weights([0, 0, 0, 1, 3, 3], 4);
+    assert_eq!(weights, [0.5, 1.5, 0.0, 0.75]);
+    let even = balanced_class_weights([1, 0, 2], 3);
+    assert_eq!(even, [1.0; 3]);
 }
 
 #[test]
@@ -90,6 +110,9 @@ fn says_what_does_not_fit() {
     assert!(error(&labels(&[0, 1, 2]), 0.0).contains("[3]"));
     assert!(error(&labels(&[0, 1]), 1.5).contains("1.5"));
     cross_entropy(&logits, &labels(&[0, 3]), 0.0).unwrap_err();
+    let weights = Tensor::zeros(2, DType::F32, &common::device()).unwrap();
+    let error = weighted_cross_entropy(&logits, &labels(&[0, 1]), &weights, 0.0).unwrap_err().to_string();
+    assert!(error.contains("weights") && error.contains("(3)"), "{error}");
     let targets = Tensor::zeros((2, 4), DType::F32, &common::device()).unwrap();
     assert!(soft_cross_entropy(&logits, &targets, 0.0).unwrap_err().to_string().contains("[2, 4]"));
 }

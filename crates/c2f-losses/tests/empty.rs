@@ -2,7 +2,7 @@
 
 use c2f_losses::{
     CenterLoss, area_penalty, attention_correlation, attention_similarity, cross_entropy, soft_cross_entropy,
-    total_variation,
+    total_variation, weighted_cross_entropy,
 };
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Shape, Tensor};
@@ -22,6 +22,7 @@ fn a_batch_without_pictures_is_an_error_of_every_loss() {
             cross_entropy(&zeros((batch, 3), float), &labels, 0.0),
             cross_entropy(&zeros((batch, 3), float), &labels, 0.1),
             soft_cross_entropy(&zeros((batch, 3), float), &zeros((batch, 3), float), 0.1),
+            weighted_cross_entropy(&zeros((batch, 3), float), &labels, &zeros(3, float), 0.1),
             center.loss(&zeros((batch, 4), float), &labels),
             center.update(&zeros((batch, 4), float), &labels).map(|()| labels),
             attention_similarity(&zeros((batch, 2, 3, 3), float)),

@@ -1,6 +1,6 @@
 //! The ranges of a recipe's fields.
 
-use super::{Mode, Probe, Recipe, Steps};
+use super::{ClassWeights, Mode, Probe, Recipe, Steps};
 use crate::{Error, Result};
 
 /// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
@@ -124,6 +124,14 @@ impl Recipe {
 
         let loss = &self.loss;
         below_one("loss.label_smoothing", loss.label_smoothing)?;
+        let is_mixed = augment.mixup.max(augment.cutmix) > 0.0;
+        within(loss.class_weights == ClassWeights::Uniform || !is_mixed, || {
+            Error::field(
+                "loss.class_weights",
+                "balanced",
+                "uniform with mixup or cutmix, whose pictures have no one class",
+            )
+        })?;
         real("loss.coarse_weight", loss.coarse_weight, 0.0..=1e3)?;
         real("loss.fine_weight", loss.fine_weight, 0.0..=1e3)?;
         within(loss.coarse_weight + loss.fine_weight > 0.0, || {

@@ -19,8 +19,8 @@ use toml::Table;
 
 pub use method::Method;
 pub use tables::{
-    Attention, Augment, AugmentPolicy, Checkpoint, Ema, Features, Fit, Inverse, Loader, Loss, Mode, Optimizer,
-    OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
+    Attention, Augment, AugmentPolicy, Checkpoint, ClassWeights, Ema, Features, Fit, Inverse, Loader, Loss, Mode,
+    Optimizer, OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
 };
 
 use overrides::Renamed;

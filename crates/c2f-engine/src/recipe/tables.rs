@@ -308,6 +308,8 @@ pub struct WsDan {
 pub struct Loss {
     /// Probability that the labels give to all classes evenly.
     pub label_smoothing: f64,
+    /// How much the pictures of each class count in the cross entropies.
+    pub class_weights: ClassWeights,
     /// Weight of the coarse look's cross entropy.
     pub coarse_weight: f64,
     /// Weight of the fine look's cross entropy.
@@ -320,6 +322,16 @@ pub struct Loss {
     pub attention_correlation_weight: f64,
     /// Weight of the mean cosine between attention maps.
     pub attention_similarity_weight: f64,
+}
+
+/// How much the pictures of each class count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// Each picture as much as another.
+    Uniform,
+    /// Each class as much as another.
+    Balanced,
 }
 
 /// `[loader]`

@@ -8,6 +8,7 @@ mod objective;
 mod phases;
 mod probe;
 mod progress;
+mod rehearsal;
 mod step;
 mod trained_on;
 
@@ -15,6 +16,7 @@ pub use data::Data;
 pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};
 pub use progress::{Progress, Sums};
+pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use step::with_buffers_kept;
 pub use step::{Moment, StepReport, Stepper};
 pub use trained_on::TrainedOn;
@@ -122,6 +124,48 @@ fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
     path.exists().then(|| Checkpoint::read(&path)).transpose()
 }
 
+/// A network before its first batch: with the recipe's pretrained weights, if it has any.
+fn begin(recipe: &Recipe, data: &Data, device: &Device, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Network> {
+    let mut network = Network::new(recipe, data.dataset.classes.clone(), device)?;
+    network.trained_on = TrainedOn::new(&data.dataset);
+    network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
+    if let Some(weights) = &recipe.weights {
+        let weights = Path::new(weights);
+        if checkpoint::is_checkpoint(weights) {
+            if let Some(warning) = transfer(&mut network, weights)?.warning(weights) {
+                on_event(Event::Warning(&warning));
+            }
+        } else {
+            network.load_pretrained(weights)?;
+        }
+    }
+    Ok(network)
+}
+
+/// The batches to train on, augmented as the recipe says.
+fn loader(network: &Network, data: &Data) -> Result<Loader> {
+    let recipe = &network.recipe;
+    let config = LoaderConfig {
+        batch_size: recipe.batch_size,
+        threads: recipe.loader.threads,
+        prefetch: recipe.loader.prefetch,
+        shuffle: true,
+        balanced: recipe.loader.sampling == Sampling::Balanced,
+        // A last batch of one or two pictures would spoil BatchNorm's statistics.
+        drop_last: data.train.len() >= recipe.batch_size,
+        seed: recipe.seed,
+        max_unreadable: recipe.loader.max_unreadable,
+        cache_mb: recipe.loader.cache_mb,
+        limits: recipe.loader.limits(),
+    };
+    let loader = Loader::new(Arc::clone(&data.train), network.train_transform(), config);
+    let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);
+    if folder.is_empty() {
+        return Ok(loader);
+    }
+    Ok(loader.with_disk_cache(DiskCache::open(Path::new(folder), mb << 20, &data.train)?))
+}
+
 /// A run between two batches.
 struct Run<'a> {
     recipe: &'a Recipe,
@@ -141,18 +185,7 @@ impl<'a> Run<'a> {
         data: &Data,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        let mut network = Network::new(recipe, data.dataset.classes.clone(), &options.device)?;
-        network.trained_on = TrainedOn::new(&data.dataset);
-        if let Some(weights) = &recipe.weights {
-            let weights = Path::new(weights);
-            if checkpoint::is_checkpoint(weights) {
-                if let Some(warning) = transfer(&mut network, weights)?.warning(weights) {
-                    on_event(Event::Warning(&warning));
-                }
-            } else {
-                network.load_pretrained(weights)?;
-            }
-        }
+        let network = begin(recipe, data, &options.device, on_event)?;
         if let Some(coarse) = network.coarse_epochs().filter(|coarse| *coarse >= recipe.epochs) {
             on_event(Event::Warning(&format!(
                 "inverse.coarse_epochs = {coarse} leaves none of the {} epochs for the fine look",
@@ -164,7 +197,7 @@ impl<'a> Run<'a> {
         let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
         let mut run = Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false };
         if recipe.attention.whitened && recipe.method.is_orthogonal() && !is_transferred {
-            whiten(&run.network, &run.loader(data)?)?;
+            whiten(&run.network, &loader(&run.network, data)?)?;
             // A moving average begins with the weights as they are now.
             run.stepper = Stepper::new(&run.network)?;
         }
@@ -184,6 +217,7 @@ impl<'a> Run<'a> {
         data.check_same(&path, &checkpoint, recipe)?;
         let mut network = Network::new(recipe, checkpoint.classes, &options.device)?;
         network.trained_on = checkpoint.trained_on;
+        network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
         restore(&path, &checkpoint.weights, &network.params)?;
         let mut stepper = Stepper::new(&network)?;
         let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
@@ -209,7 +243,7 @@ impl<'a> Run<'a> {
         atomic::sweep(&checkpoints)?;
         write_lines(&output.join("metrics.jsonl"), &self.lines)?;
 
-        let loader = self.loader(data)?;
+        let loader = loader(&self.network, data)?;
         on_event(Event::Start {
             parameters: self.network.parameter_count(),
             train: data.train.len(),
@@ -264,29 +298,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok(true)
-    }
-
-    fn loader(&self, data: &Data) -> Result<Loader> {
-        let recipe = self.recipe;
-        let config = LoaderConfig {
-            batch_size: recipe.batch_size,
-            threads: recipe.loader.threads,
-            prefetch: recipe.loader.prefetch,
-            shuffle: true,
-            balanced: recipe.loader.sampling == Sampling::Balanced,
-            // A last batch of one or two pictures would spoil BatchNorm's statistics.
-            drop_last: data.train.len() >= recipe.batch_size,
-            seed: recipe.seed,
-            max_unreadable: recipe.loader.max_unreadable,
-            cache_mb: recipe.loader.cache_mb,
-            limits: recipe.loader.limits(),
-        };
-        let loader = Loader::new(Arc::clone(&data.train), self.network.train_transform(), config);
-        let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);
-        if folder.is_empty() {
-            return Ok(loader);
-        }
-        Ok(loader.with_disk_cache(DiskCache::open(Path::new(folder), mb << 20, &data.train)?))
     }
 
     /// Trains to the end of the epoch; false if told to stop before.

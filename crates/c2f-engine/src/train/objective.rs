@@ -3,6 +3,7 @@
 use c2f_attention::{Images, Look, Region, ws_dan};
 use c2f_losses::{
     area_penalty, attention_correlation, attention_similarity, cross_entropy, soft_cross_entropy, total_variation,
+    weighted_cross_entropy,
 };
 use c2f_ops::nn::Pass;
 use candle_core::Tensor;
@@ -12,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use super::probe::probe;
 use crate::Inputs;
 use crate::network::attention_of;
-use crate::recipe::Method;
-use crate::{Network, Result, Stage};
+use crate::recipe::{ClassWeights, Loss, Method};
+use crate::{Error, Network, Result, Stage};
 
 /// What one batch gives.
 pub(super) struct Objective {
@@ -34,10 +35,17 @@ pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch:
 }
 
 /// The cross entropy of logits (B, K) and what the pictures show.
-fn classification(logits: &Tensor, inputs: &Inputs, smoothing: f64) -> Result<Tensor> {
-    Ok(match &inputs.targets {
-        Some(targets) => soft_cross_entropy(logits, targets, smoothing)?,
-        None => cross_entropy(logits, &inputs.labels, smoothing)?,
+fn classification(network: &Network, logits: &Tensor, inputs: &Inputs) -> Result<Tensor> {
+    let Loss { label_smoothing, class_weights, .. } = &network.recipe.loss;
+    Ok(match (&inputs.targets, class_weights) {
+        (Some(targets), _) => soft_cross_entropy(logits, targets, *label_smoothing)?,
+        (None, ClassWeights::Uniform) => cross_entropy(logits, &inputs.labels, *label_smoothing)?,
+        (None, ClassWeights::Balanced) => {
+            let weights = network.class_weights.as_ref().ok_or_else(|| {
+                Error::field("loss.class_weights", "balanced", "Network::weigh_classes before the first batch")
+            })?;
+            weighted_cross_entropy(logits, &inputs.labels, weights, *label_smoothing)?
+        }
     })
 }
 
@@ -48,9 +56,9 @@ fn looks_objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64)
     let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
     let output = network.model.run(&images, &pass, fine_pass.as_ref())?;
 
-    let mut loss = classification(&output.coarse.logits, inputs, settings.label_smoothing)?;
+    let mut loss = classification(network, &output.coarse.logits, inputs)?;
     if let Some(fine) = &output.fine {
-        let fine = classification(&fine.logits, inputs, settings.label_smoothing)?;
+        let fine = classification(network, &fine.logits, inputs)?;
         loss = (loss.affine(settings.coarse_weight, 0.0)? + fine.affine(settings.fine_weight, 0.0)?)?;
     }
     if let Some(region) = &output.region {
@@ -100,7 +108,7 @@ fn with_attention(network: &Network, coarse: &Look, mut loss: Tensor) -> Result<
 /// What the coarse look alone has to answer for: its weighted cross entropy, its attention, the centres.
 pub(super) fn coarse_objective(network: &Network, inputs: &Inputs, look: Look) -> Result<Objective> {
     let settings = &network.recipe.loss;
-    let loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.coarse_weight, 0.0)?;
+    let loss = classification(network, &look.logits, inputs)?.affine(settings.coarse_weight, 0.0)?;
     let loss = with_attention(network, &look, loss)?;
     with_centers(network, inputs, loss, look)
 }
@@ -111,7 +119,7 @@ pub(super) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Re
     let images = Images { coarse: &inputs.images, source: inputs.source() };
     let region = network.model.region(&images, coarse, &pass)?;
     let look = network.model.look(&network.model.fine_input(&images, &region)?, &network.fine_pass(pass))?;
-    let loss = classification(&look.logits, inputs, settings.label_smoothing)?.affine(settings.fine_weight, 0.0)?;
+    let loss = classification(network, &look.logits, inputs)?.affine(settings.fine_weight, 0.0)?;
     with_region(network, &region, loss)
 }
 
@@ -149,7 +157,7 @@ fn ws_dan_objective(network: &Network, inputs: &Inputs, batch: u64) -> Result<Ob
         &thresholds(recipe.ws_dan.drop_threshold),
     )?;
 
-    let cross_entropy = |logits: &Tensor| classification(logits, inputs, recipe.loss.label_smoothing);
+    let cross_entropy = |logits: &Tensor| classification(network, logits, inputs);
     let mut loss = cross_entropy(&raw.logits)?;
     for picture in [cropped, dropped] {
         loss = (loss + cross_entropy(&network.model.look(&picture, &pass)?.logits)?)?;

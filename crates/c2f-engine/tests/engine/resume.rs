@@ -48,7 +48,9 @@ fn coarse2fine_in_the_first_stage_at_its_end_and_in_the_second() {
 
 #[test]
 fn ws_dan_draws_the_same() {
-    stop_and_resume(&recipe(Method::WsDan), &[3]);
+    let mut recipe = recipe(Method::WsDan);
+    recipe.set("loss.class_weights=balanced").unwrap();
+    stop_and_resume(&recipe, &[3]);
 }
 
 #[test]
