@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod card;
 mod chart;
 mod contact;
 mod error;
@@ -8,11 +9,14 @@ mod page;
 mod panel;
 mod png;
 mod sheet;
+mod tensorboard;
 mod text;
 
+pub use card::Card;
 pub use contact::{ClassSamples, ContactSheet, contact_sheet};
 pub use error::{Error, Result};
 pub use page::Report;
 pub use panel::{attention_panel, region_panel};
 pub use png::{PNG_MARK, encode_png, save_png, write_png};
 pub use sheet::sheet;
+pub use tensorboard::EventFile;

@@ -3,6 +3,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bars;
+mod board;
 mod cli;
 mod terminal;
 

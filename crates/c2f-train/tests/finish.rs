@@ -111,3 +111,30 @@ fn as_many_known_pictures_are_rejected_as_was_asked_for() {
     let line = fail(2, &["predict", "--checkpoint", text(&untested), "--reject", "0.05", "x.png"]);
     assert!(line.contains("holdout=10"), "{line}");
 }
+
+#[test]
+fn tensorboard_gets_each_epoch_and_the_overlays() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    succeed(&train(&output, &["--set", "method=baseline", "--set", "epochs=2", "--tensorboard"]));
+    let files: Vec<_> = std::fs::read_dir(output.join("tensorboard")).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let bytes = std::fs::read(files[0].as_ref().unwrap().path()).unwrap();
+    let count = |tag: &str| bytes.windows(tag.len()).filter(|there| *there == tag.as_bytes()).count();
+    assert_eq!((count("brain.Event:2"), count("val/loss"), count("train/grad_norm")), (1, 2, 2));
+    assert_eq!(count("overlays/"), std::fs::read_dir(output.join("overlays")).unwrap().count());
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_trained_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = train(folder.path(), &["--set", "loss.class_weights=balanced", "--dry-run"]);
+    let output = arguments.iter().position(|argument| *argument == "--output").unwrap();
+    arguments.drain(output..output + 2);
+    let in_folder = program().args(&arguments).current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(in_folder.stdout).unwrap();
+    assert!(in_folder.status.success() && said.contains("training pictures") && said.contains("about "), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let lost = ["train", "--data", "folder:/no/such", "--dry-run"];
+    assert!(fail(1, &lost).contains("/no/such"));
+}

@@ -103,6 +103,40 @@ fn training_begins_with_weights_by_name() {
 }
 
 #[test]
+fn a_run_on_the_hub_is_used_by_its_name() {
+    let home = tempfile::tempdir().unwrap();
+    let run = home.path().join("run");
+    succeed(&train(&run, &["--set", "method=attention", "--set", "epochs=1"]));
+    let card = fs::read_to_string(run.join("README.md")).unwrap();
+    assert!(card.starts_with("---\nlibrary_name: c2f\n") && !card.contains(text(home.path())), "{card}");
+    let folder = run.clone();
+    let server = Server::start(move |request| match request.path.split_once("/resolve/main/") {
+        Some(("/org/birds", file)) => {
+            let content = fs::read(folder.join(file)).unwrap();
+            Reply::file(request, &content).header("X-Repo-Commit", COMMIT).header("ETag", &sha256(&content))
+        }
+        _ => Reply::status(404),
+    });
+    let of_hub = |endpoint: &str, arguments: &[&str]| {
+        let mut command = program();
+        command.env_remove("HF_HUB_CACHE").env_remove("HF_HUB_OFFLINE").env_remove("HF_TOKEN");
+        command.env("HF_ENDPOINT", endpoint).env("HF_HOME", home.path()).env("NO_PROXY", "127.0.0.1");
+        command.args(arguments).output().unwrap()
+    };
+    let eval = |checkpoint| ["eval", "--checkpoint", checkpoint, "--data", DATA, "--json"];
+    let expected = json(&eval(text(&run)));
+    // The second time without a server, from the cache.
+    for endpoint in [server.url.clone(), Server::nowhere()] {
+        let output = of_hub(&endpoint, &eval("hub:org/birds"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), expected);
+    }
+    let output = of_hub(&server.url, &eval("hub:org/gone"));
+    let line = one_line(&[], &String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.code() == Some(1) && line.contains("no checkpoints/best.safetensors"), "{line}");
+}
+
+#[test]
 fn a_data_set_of_the_hub_by_its_name() {
     const FILES: [&str; 3] = [
         "data/train-00000-of-00002.parquet",

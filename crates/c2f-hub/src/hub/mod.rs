@@ -22,7 +22,9 @@ use crate::http::{self, header};
 use crate::{Digest, Error, OnBytes, Remote, Result, fetch};
 
 /// Where a repository has its weights, the better format first.
-const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+/// Where a repository that is a run's folder has the network that evaluation takes.
+const CHECKPOINT: [&str; 1] = ["checkpoints/best.safetensors"];
 /// Redirects within the hub, for repositories that were renamed.
 const MOST_REDIRECTS: usize = 5;
 
@@ -112,22 +114,35 @@ impl Hub {
     /// If the hub doesn't have such weights or doesn't hand them out, if it can't be reached (or mustn't be) and the cache
     /// doesn't have them, if what comes isn't what the hub says it is, or if the cache can't be written.
     pub fn weights(&self, name: &Name, on_progress: &mut OnBytes<'_>) -> Result<PathBuf> {
+        self.first_of(&WEIGHTS, name, on_progress)
+    }
+
+    /// The best checkpoint of the run whose folder is the repository of that name; otherwise as [`Self::weights`].
+    ///
+    /// # Errors
+    /// As [`Self::weights`].
+    pub fn checkpoint(&self, name: &Name, on_progress: &mut OnBytes<'_>) -> Result<PathBuf> {
+        self.first_of(&CHECKPOINT, name, on_progress)
+    }
+
+    /// The first of these files that the repository has.
+    fn first_of(&self, files: &[&str], name: &Name, on_progress: &mut OnBytes<'_>) -> Result<PathBuf> {
         let repo = Repo::of_model(&self.cache, name);
         // A commit doesn't change.
         if name.is_commit()
-            && let Some(file) = cached(&repo, name)
+            && let Some(file) = cached(&repo, name, files)
         {
             return Ok(file);
         }
         let without = |unreachable: Option<String>| {
-            let not_cached = |why: &str| failed(name, self.not_cached(&repo, name, why));
-            self.without_asking(unreachable, "the weights are those that were", cached(&repo, name), not_cached)
+            let not_cached = |why: &str| failed(name, self.not_cached(&repo, name, files, why));
+            self.without_asking(unreachable, "the weights are those that were", cached(&repo, name, files), not_cached)
         };
         if self.offline {
             return without(None);
         }
         let agent = http::agent()?;
-        for file in FILES {
+        for &file in files {
             match self.metadata(&agent, name, file) {
                 Ok(found) => return self.cached_or_fetched(&repo, name, file, &found, on_progress),
                 Err(Failure::NoFile) => {}
@@ -136,7 +151,7 @@ impl Hub {
             }
         }
         let page = self.page(name);
-        Err(failed(name, format!("{page} doesn't exist, or has neither {} nor {}", FILES[0], FILES[1])))
+        Err(failed(name, format!("{page} doesn't exist, or has {}", none_of(files))))
     }
 
     /// What was fetched before, where the hub can't be asked: it mustn't be, or is `unreachable` for that reason, of which a
@@ -264,12 +279,11 @@ impl Hub {
         format!("{}/{}", self.endpoint, name.repo)
     }
 
-    fn not_cached(&self, repo: &Repo, name: &Name, why: &str) -> String {
+    fn not_cached(&self, repo: &Repo, name: &Name, files: &[&str], why: &str) -> String {
         format!(
-            "{why}, and {} has neither {} nor {} of {}; fetch one by hand from {} and give the file",
+            "{why}, and {} has {} of {}; fetch one by hand from {} and give the file",
             repo.folder().display(),
-            FILES[0],
-            FILES[1],
+            none_of(files),
             name.revision,
             self.page(name)
         )
@@ -280,10 +294,17 @@ fn failed(name: &Name, message: impl Into<String>) -> Error {
     Error::Weights { name: name.to_string(), message: message.into() }
 }
 
-/// The weights of that name that were fetched last.
-fn cached(repo: &Repo, name: &Name) -> Option<PathBuf> {
+fn none_of(files: &[&str]) -> String {
+    match files {
+        [one] => format!("no {one}"),
+        _ => format!("neither {}", files.join(" nor ")),
+    }
+}
+
+/// The first of these files that was fetched last of that name.
+fn cached(repo: &Repo, name: &Name, files: &[&str]) -> Option<PathBuf> {
     let commit = if name.is_commit() { name.revision.clone() } else { repo.commit(&name.revision)? };
-    FILES.iter().map(|file| repo.snapshot(&commit, file)).find(|file| file.is_file())
+    files.iter().map(|file| repo.snapshot(&commit, file)).find(|file| file.is_file())
 }
 
 /// What becomes part of a path is checked to be no more than a name.

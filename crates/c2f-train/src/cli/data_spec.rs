@@ -8,8 +8,8 @@ use c2f_hub::{Hub, Name};
 use super::usage;
 use crate::bars::FileBars;
 
-/// What a data set of the Hugging Face hub begins with.
-const HUB: &str = "hub:";
+/// What the name of something on the Hugging Face hub begins with.
+pub const HUB: &str = "hub:";
 
 /// Whether a text names a data set of the hub.
 pub fn is_of_hub(text: &str) -> bool {

@@ -9,13 +9,13 @@ use c2f_engine::{Embedder, Embeddings, Features, ahead};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::signals::Signals;
 use super::weights_file::weights_file;
-use super::{device, path, print, usage};
+use super::{checkpoint_file, device, path, print, usage};
 use crate::bars;
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("network").required(true).args(["checkpoint", "backbone"]))]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (then its best)
+    /// A checkpoint, the folder of a run (then its best), or `hub:ORG/NAME`, such a folder on the Hugging Face hub
     #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: Option<PathBuf>,
     /// Instead of a checkpoint, a backbone with pretrained weights: the means of its feature maps
@@ -103,7 +103,12 @@ fn embedder(args: &Args) -> Result<Embedder> {
             Which::Parts => Features::Parts,
             Which::Pooled => Features::Pooled,
         });
-        return Ok(Embedder::from_checkpoint(checkpoint, features, args.inputs.views(), &device)?);
+        return Ok(Embedder::from_checkpoint(
+            &checkpoint_file::checkpoint_file(checkpoint)?,
+            features,
+            args.inputs.views(),
+            &device,
+        )?);
     }
     let (Some(backbone), Some(weights)) = (&args.backbone, &args.weights) else {
         return Err(usage("embed needs --checkpoint, or --backbone and --weights"));

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::data_spec::data_spec;
 use super::views::ViewOptions;
-use super::{device, measures, path, percent, print, print_json};
+use super::{checkpoint_file, device, measures, path, percent, print, print_json};
 use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (then its best)
+    /// A checkpoint, the folder of a run (then its best), or `hub:ORG/NAME`, such a folder on the Hugging Face hub
     #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: PathBuf,
     /// The data set, `kind:path`; its classes are matched by name
@@ -65,7 +65,7 @@ struct Full {
 pub fn run(args: &Args) -> Result<()> {
     let device = device(&args.device)?;
     let spec = data_spec(&args.data)?;
-    let network = c2f_engine::load_network(&args.checkpoint, &device)?;
+    let network = checkpoint_file::network(&args.checkpoint, &device)?;
     let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
     if trained_on > 0 {
         tracing::warn!(

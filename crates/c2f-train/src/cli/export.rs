@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use candle_core::Device;
 
-use super::{path, print};
+use super::{checkpoint_file, path, print};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (then its best)
+    /// A checkpoint, the folder of a run (then its best), or `hub:ORG/NAME`, such a folder on the Hugging Face hub
     #[arg(value_name = "RUN", value_parser = path())]
     checkpoint: PathBuf,
     /// As what
@@ -27,7 +27,7 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let network = c2f_engine::load_network(&args.checkpoint, &Device::Cpu)?;
+    let network = checkpoint_file::network(&args.checkpoint, &Device::Cpu)?;
     match args.format {
         Format::Safetensors => {
             let count = c2f_engine::export_backbone(&network, &args.output)?;

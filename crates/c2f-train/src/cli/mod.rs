@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod checkpoint_file;
 mod data;
 mod data_spec;
 mod embed;

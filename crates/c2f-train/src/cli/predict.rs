@@ -9,12 +9,12 @@ use c2f_engine::{Guesses, Network, Picture, ahead};
 use super::answers::{Answer, Answers, Format, Novelty, Outcome, Prediction};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::signals::Signals;
-use super::{device, path, usage};
+use super::{checkpoint_file, device, path, usage};
 use crate::bars;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (then its best)
+    /// A checkpoint, the folder of a run (then its best), or `hub:ORG/NAME`, such a folder on the Hugging Face hub
     #[arg(long, value_name = "PATH", value_parser = path())]
     checkpoint: PathBuf,
     /// How many classes for each picture
@@ -44,7 +44,7 @@ pub struct Args {
 
 /// Gives the exit status: that of a signal, if one came; then the file of `--output` isn't written.
 pub fn run(args: &Args) -> Result<u8> {
-    let network = c2f_engine::load_network(&args.checkpoint, &device(&args.device)?)?;
+    let network = checkpoint_file::network(&args.checkpoint, &device(&args.device)?)?;
     let threshold = args.reject.map(|share| threshold(&network, share)).transpose()?;
     let inputs = args.inputs.list()?;
     if let Some(folder) = &args.overlay {

@@ -8,7 +8,7 @@ use c2f_data::Sample;
 use c2f_engine::TestViews;
 use c2f_engine::checkpoint::best_path;
 use c2f_engine::{EpochRecord, Explanation, Network, Picture, Recipe, Summary, TrainOptions};
-use c2f_report::Report;
+use c2f_report::{Card, Report};
 
 use super::{one_line, percent, print};
 use crate::bars;
@@ -62,6 +62,9 @@ fn write_pages(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Re
         let network = c2f_engine::load_network(run, &options.device)?;
         shown = Shown::of(&network, data.validation(), !summary.interrupted)?;
         save_overlays(&shown.samples, &run.join("overlays"))?;
+        if let Some(best) = &summary.best {
+            write_card(&network, best, summary)?;
+        }
     }
     let notice = match (summary.interrupted, data.may_choose()) {
         (true, _) => Some(format!("This run was stopped. It goes on with: {}", resume_command(run))),
@@ -82,6 +85,25 @@ fn write_pages(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Re
         notice: notice.as_deref(),
     };
     Ok(page.write(&run.join("report.html"))?)
+}
+
+/// The model card, so that the folder can be put on the hub as it is.
+fn write_card(network: &Network, best: &EpochRecord, summary: &Summary) -> Result<()> {
+    let (run, data) = (&summary.output, &summary.data);
+    let name = run.canonicalize().unwrap_or_else(|_| run.clone());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let card = Card {
+        name: &name,
+        data: &data.dataset.name,
+        split: data.validation_split,
+        pictures: data.validation().len(),
+        trained_on: data.train.len(),
+        classes: &network.classes,
+        recipe: &network.recipe,
+        best,
+        held_out: network.held_out.as_ref(),
+    };
+    Ok(card.write(run)?)
 }
 
 #[derive(Default)]

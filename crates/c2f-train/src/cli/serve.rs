@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use c2f_serve::{Config, Model, Server};
+use candle_core::Device;
 use signal_hook::consts::SIGTERM;
 
 use super::signals::Signals;
-use super::{device, path, print};
+use super::{checkpoint_file, device, path, print};
 
 /// The most bytes of a token's file.
 const MAX_TOKEN: u64 = 4096;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Runs' folders (of each its best checkpoint), by whose names they are served, or checkpoints
+    /// Runs' folders (of each its best checkpoint), by whose names they are served, checkpoints, or `hub:ORG/NAME`
     #[arg(value_name = "RUN", required = true, value_parser = path())]
     runs: Vec<PathBuf>,
     /// Where to listen; only this machine can reach the default
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> Result<u8> {
         gather: Duration::from_millis(args.gather),
         timeout: Duration::from_secs(args.timeout),
     };
-    let models = args.runs.iter().map(|run| Model::load(run, &device)).collect::<c2f_serve::Result<_>>()?;
+    let models = args.runs.iter().map(|run| model(run, &device)).collect::<Result<_>>()?;
     let signals = Signals::listen()?;
     let server = Server::start(models, &config)?;
     if !args.host.is_loopback() && config.token.is_none() {
@@ -82,6 +83,13 @@ pub fn run(args: &Args) -> Result<u8> {
         status if i32::from(status) == 128 + SIGTERM => 0,
         status => status,
     })
+}
+
+/// The network of a run, by its folder's name or that of its repository.
+fn model(run: &Path, device: &Device) -> Result<Model> {
+    let Some(hub) = checkpoint_file::of_hub(run)? else { return Ok(Model::load(run, device)?) };
+    let name = hub.repo.rsplit('/').next().unwrap_or(&hub.repo).to_owned();
+    Ok(Model { name, network: checkpoint_file::network(run, device)? })
 }
 
 /// The token of a file, without the white space around it.

@@ -1,16 +1,21 @@
 //! `c2f-train train`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use c2f_engine::{Recipe, RunFolder, TrainOptions};
+use c2f_engine::{Event, Recipe, RunFolder, TrainOptions};
+use candle_core::Device;
+use indicatif::HumanDuration;
 
 use super::data_spec::on_disk;
 use super::signals::Signals;
 use super::weights_file::weights_file;
-use super::{device, one_line, path, results, usage};
+use super::{device, one_line, path, print, results, usage};
 use crate::bars::TrainBars;
+use crate::board::Board;
 
 /// The default is the command without arguments.
 #[derive(clap::Args, Default)]
@@ -34,6 +39,12 @@ pub struct Args {
     /// Go on with the run in --output, with its recipe; with --set epochs=N for more epochs
     #[arg(long)]
     resume: bool,
+    /// Write event files for TensorBoard into the run's folder `tensorboard`
+    #[arg(long, conflicts_with = "dry_run")]
+    tensorboard: bool,
+    /// Try the data, the network and three batches, say how long the training would take, and write nothing
+    #[arg(long, conflicts_with_all = ["resume", "output"])]
+    dry_run: bool,
     /// cpu, cuda or cuda:N [default: cpu]
     #[arg(long)]
     device: Option<String>,
@@ -45,12 +56,25 @@ pub struct Args {
 /// Gives the exit status: that of a signal, if one came.
 pub fn run(args: &Args) -> Result<u8> {
     let device = device(args.device.as_deref().unwrap_or("cpu"))?;
+    if args.dry_run {
+        return rehearse(args, &device).map(|()| 0);
+    }
     let signals = Signals::listen()?;
     let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
     let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
     let mut bars = TrainBars::default();
-    let summary = c2f_engine::train(&recipe, &options, &mut |event| bars.show(event))?;
-    match (results::finish(&recipe, &options, &summary), signals.exit_status()) {
+    let mut board = args.tensorboard.then(|| Board::new(&options.output));
+    let summary = c2f_engine::train(&recipe, &options, &mut |event| {
+        bars.show(event);
+        if let Some(board) = &mut board {
+            board.show(event);
+        }
+    })?;
+    let finished = results::finish(&recipe, &options, &summary);
+    if let Some(board) = &mut board {
+        board.pictures(&summary.output.join("overlays"), summary.epochs);
+    }
+    match (finished, signals.exit_status()) {
         (finished, 0) => finished.map(|()| 0),
         (Ok(()), status) => Ok(status),
         // Such as that the terminal has gone away, of which the signal told.
@@ -61,17 +85,47 @@ pub fn run(args: &Args) -> Result<u8> {
     }
 }
 
-fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
+/// Says what the training would be.
+fn rehearse(args: &Args, device: &Device) -> Result<()> {
+    let mut recipe = new_recipe(args)?;
+    find_files(&mut recipe)?;
+    let found = c2f_engine::rehearse(&recipe, device, &mut |event| {
+        if let Event::Warning(message) = event {
+            tracing::warn!("{message}");
+        }
+    })?;
+    let (data, split) = (&found.data, found.data.validation_split);
+    let mut text = format!("{} on {}\n", recipe.method, recipe.backbone);
+    writeln!(text, "  {} training pictures and {} of {split}", data.train.len(), data.validation().len())?;
+    writeln!(text, "  {} classes", data.dataset.classes.len())?;
+    writeln!(text, "  {:.2} million parameters", found.parameters as f64 / 1e6)?;
+    writeln!(text, "  {} epochs of {} batches; a loss of {:.3} at the start", found.epochs, found.batches, found.loss)?;
+    let time = HumanDuration(Duration::from_secs_f64(found.seconds));
+    writeln!(text, "  about {time} of training, besides measuring after each epoch")?;
+    print(&text)
+}
+
+fn new_recipe(args: &Args) -> Result<Recipe> {
     let named = args.recipe.as_deref().unwrap_or(if args.data.is_some() { "default" } else { "quickstart" });
-    let mut recipe = with_settings(Recipe::load(named)?, args)?;
+    with_settings(Recipe::load(named)?, args)
+}
+
+fn new_run(args: &Args) -> Result<(Recipe, RunFolder)> {
+    let mut recipe = new_recipe(args)?;
     let output = match &args.output {
         Some(output) => RunFolder::create(output)?,
         None => RunFolder::create_next(Path::new("runs"), &run_name(args, &recipe))?,
     };
-    find_weights(&mut recipe)?;
-    // The run's recipe names the files, whose path has the commit in it: a resumed run has the same pictures.
-    recipe.data = recipe.data.as_deref().map(on_disk).transpose()?;
+    find_files(&mut recipe)?;
     Ok((recipe, output))
+}
+
+/// Puts files in the place of the names of what lies elsewhere. The run's recipe names the files, whose path has the commit in it: a
+/// resumed run has the same pictures.
+fn find_files(recipe: &mut Recipe) -> Result<()> {
+    find_weights(recipe)?;
+    recipe.data = recipe.data.as_deref().map(on_disk).transpose()?;
+    Ok(())
 }
 
 /// The recipe of the run's folder. Settings that are given again must be the same, but for those that say where things are
