@@ -58,7 +58,8 @@ impl FeaturePlan {
     pub fn pass(&self, stage: usize, pass: &Pass) -> Pass {
         if stage < self.frozen {
             // Gradients still flow through it to the picture, which a fine look needs.
-            Pass { norm: NormMode::Eval, weights: Weights::Detached, ..*pass }
+            let weights = if pass.weights == Weights::Kept { Weights::Kept } else { Weights::Detached };
+            Pass { norm: NormMode::Eval, weights, ..*pass }
         } else {
             *pass
         }

@@ -122,7 +122,7 @@ impl Embedder {
 
     /// (B, D) of B views, and whether these are part features.
     fn forward(&self, images: &Tensor) -> Result<(Tensor, bool)> {
-        let pass = Pass::eval();
+        let pass = Pass::finished();
         let maps = match &self.source {
             Source::Backbone(backbone) => backbone.run(images, &pass)?,
             Source::Network(network, features) => {

@@ -43,6 +43,8 @@ pub struct Network {
     pub stage: Stage,
     /// Which pictures trained it.
     pub trained_on: TrainedOn,
+    /// That of predictions.
+    pub(crate) pass: Pass,
     /// (K): how much each class counts in training where the recipe weighs them; [`Network::weigh_classes`] makes them.
     pub(crate) class_weights: Option<Tensor>,
     /// What pictures that were held out say of it; its temperature is part of every prediction. None before a training has ended, and
@@ -111,9 +113,16 @@ impl Network {
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
             trained_on: TrainedOn::default(),
+            pass: Pass::eval(),
             class_weights: None,
             held_out: None,
         })
+    }
+
+    /// The network as it is used from now on: its weights don't change any more, so that what predictions make of them is made once.
+    #[must_use]
+    pub fn finished(self) -> Self {
+        Self { pass: Pass::finished(), ..self }
     }
 
     /// The number of trained values.
@@ -220,8 +229,8 @@ impl Network {
         match self.recipe.method {
             Method::WsDan => self.predict_ws_dan(images, source),
             Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
-                let fine_pass = self.fine_pass(Pass::eval());
-                let output = self.model.run(&Images { coarse: images, source }, &Pass::eval(), Some(&fine_pass))?;
+                let fine_pass = self.fine_pass(self.pass);
+                let output = self.model.run(&Images { coarse: images, source }, &self.pass, Some(&fine_pass))?;
                 let coarse = softmax(&output.coarse.logits)?;
                 let (combined, fine, logits) = match output.fine {
                     Some(look) => {
@@ -242,7 +251,7 @@ impl Network {
                 Ok(Prediction { combined, logits, coarse, fine, attention, region, boxes, area })
             }
             _ => {
-                let look = self.model.look(images, &Pass::eval())?;
+                let look = self.model.look(images, &self.pass)?;
                 let coarse = softmax(&look.logits)?;
                 Ok(Prediction {
                     combined: coarse.clone(),
@@ -270,14 +279,14 @@ impl Network {
     /// Raw picture and crop around the mean attention (WS-DAN, section 3.3).
     fn predict_ws_dan(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
         let settings = &self.recipe.ws_dan;
-        let raw = self.model.look(images, &Pass::eval())?;
+        let raw = self.model.look(images, &self.pass)?;
         let attention = attention_of(raw.attention.as_ref())?;
         let (pictures, _, height, width) = images.dims4()?;
         let size = (height, width);
         let thresholds = vec![settings.test_threshold; pictures];
         let map = self.registered(&ws_dan::mean_map(attention)?, size)?;
         let boxes = ws_dan::crop_boxes(&map, size, &thresholds, settings.test_padding)?;
-        let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &Pass::eval())?;
+        let crop = self.model.look(&ws_dan::crop(source, &boxes, size)?, &self.pass)?;
         let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
         let boxes = Tensor::from_vec(flat, (pictures, 4), &Device::Cpu)?;
         let logits = mean(&raw.logits, &crop.logits)?;

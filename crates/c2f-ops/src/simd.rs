@@ -5,12 +5,16 @@ use std::sync::OnceLock;
 use candle_core::WithDType;
 use pulp::{Simd, WithSimd};
 
+use crate::conv::Slots;
 use crate::{Error, Result};
 
 /// An element type of the CPU kernels: f32, or f64 for gradient checks.
 pub(crate) trait Float: WithDType {
     /// One register of values.
     type Lanes<S: Simd>: Copy;
+
+    /// Where weights of this type are kept.
+    fn slot(slots: &Slots) -> &OnceLock<Vec<Self>>;
 
     /// The value in every lane.
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Lanes<S>;
@@ -24,6 +28,10 @@ pub(crate) trait Float: WithDType {
 
 impl Float for f32 {
     type Lanes<S: Simd> = S::f32s;
+
+    fn slot(slots: &Slots) -> &OnceLock<Vec<Self>> {
+        &slots.f32
+    }
 
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: Self) -> S::f32s {
@@ -43,6 +51,10 @@ impl Float for f32 {
 
 impl Float for f64 {
     type Lanes<S: Simd> = S::f64s;
+
+    fn slot(slots: &Slots) -> &OnceLock<Vec<Self>> {
+        &slots.f64
+    }
 
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: Self) -> S::f64s {

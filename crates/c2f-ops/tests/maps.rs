@@ -178,6 +178,29 @@ fn prediction_without_a_graph_is_the_same() {
     }
 }
 
+#[test]
+fn a_kept_weight_serves_pictures_of_any_size_and_is_that_of_its_first_pass() {
+    for shape in SHAPES {
+        for dtype in [DType::F32, DType::F64] {
+            let layer = Case::new(shape, Activation::Relu, dtype);
+            let pictures = [(2, 8, 7), (1, 13, 9), (3, 8, 7)]
+                .map(|(batch, height, width)| random((batch, shape.3, height, width), 1).to_dtype(dtype).unwrap());
+            let run = |pass: &Pass| pictures.each_ref().map(|x| layer.run(x, pass));
+            let expected = run(&Pass::eval());
+            for _ in 0..2 {
+                for (got, expected) in run(&Pass::finished()).iter().zip(&expected) {
+                    assert_close(&format!("{shape:?}"), got, expected, 0.0);
+                }
+            }
+            // What a training would do is seen by passes that keep nothing.
+            let weight = layer.params.get("conv.weight").unwrap().var;
+            weight.set(&weight.as_tensor().affine(-1.0, 0.0).unwrap()).unwrap();
+            let changed = layer.run(&pictures[0], &Pass::eval());
+            assert!(values(&changed) != values(&expected[0]), "{shape:?}");
+        }
+    }
+}
+
 /// Two layers, a residual, a pooling: maps that are read once and maps that are read twice.
 fn network(layers: &[Case; 3], x: &Tensor) -> c2f_ops::Result<Tensor> {
     let pass = Pass::train();

@@ -87,11 +87,8 @@ impl EventFile {
     /// # Errors
     /// If the file can't be written.
     pub fn numbers(&mut self, step: usize, numbers: &[(&str, f64)]) -> Result<()> {
-        let value = |&(tag, number): &(&str, f64)| Value {
-            tag: tag.to_owned(),
-            number: Some(number as f32),
-            image: None,
-        };
+        let value =
+            |&(tag, number): &(&str, f64)| Value { tag: tag.to_owned(), number: Some(number as f32), image: None };
         self.summary(step, numbers.iter().map(value).collect())
     }
 

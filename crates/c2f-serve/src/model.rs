@@ -29,7 +29,7 @@ impl Model {
     /// # Errors
     /// As [`c2f_engine::load_network`], or if the path ends in no name.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let network = c2f_engine::load_network(path, device)?;
+        let network = c2f_engine::load_network(path, device)?.finished();
         // `.` has none of its own.
         let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };

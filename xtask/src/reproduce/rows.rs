@@ -21,6 +21,8 @@ enum Change {
     Set(&'static [&'static str]),
     /// As many epochs as cost what Coarse2Fine's cost: an epoch of two looks counts as two.
     AsLongAsTwoLooks,
+    /// The same time, of which the fine look has half of the recipe's epochs, at the end: the coarse look first, as the paper has it.
+    StagedAsLong(&'static [&'static str]),
     /// Every look sees this multiple of the scale's side, in per cent.
     Size(usize),
     /// Nothing in the recipe: what `c2f-train eval` is asked for besides.
@@ -72,7 +74,9 @@ const CONTROLS: [Row; 6] = [
 ];
 
 /// Other paths from the fine look to the attention, and attention whose responses are orthogonal.
-const PATHS: [Row; 12] = [
+const PATHS: [Row; 14] = [
+    row("staged-as-long", FULL, Change::StagedAsLong(&[])),
+    row("staged-alternate-as-long", FULL, Change::StagedAsLong(&["inverse.steps=alternate"])),
     row("alternate", FULL, Change::Set(&["inverse.steps=alternate"])),
     row("detail", FULL, Change::Set(&DETAIL)),
     row("detail-cut", FULL, Change::Set(&["inverse.mode=detail", "inverse.gradient_scale=0"])),
@@ -146,6 +150,12 @@ impl Row {
             Change::AsLongAsTwoLooks => {
                 settings.push(format!("epochs={}", 2 * recipe.epochs - recipe.coarse_epochs));
             }
+            Change::StagedAsLong(fields) => {
+                let fine = recipe.epochs.div_ceil(2);
+                let coarse = (2 * recipe.epochs - recipe.coarse_epochs).saturating_sub(2 * fine);
+                settings.extend([format!("epochs={}", coarse + fine), format!("inverse.coarse_epochs={coarse}")]);
+                settings.extend(fields.iter().map(|field| (*field).to_owned()));
+            }
             Change::Size(share) => {
                 settings.push(format!("image_size={}", recipe.image_size * share / 100));
             }
@@ -188,6 +198,9 @@ mod tests {
     fn rows_differ_in_what_they_say() {
         assert_eq!(settings("attention"), ["method=attention"]);
         assert_eq!(settings("attention-as-long"), ["method=attention", "epochs=16"]);
+        // Six coarse epochs and five of both looks take as long as sixteen coarse ones.
+        let staged = ["method=coarse2fine-orthogonal", "epochs=11", "inverse.coarse_epochs=6"];
+        assert_eq!(settings("staged-as-long"), staged);
         assert_eq!(settings("path-cut"), ["method=coarse2fine-orthogonal", "inverse.detach_attended=true"]);
         assert_eq!(Row::parse("attention-two-views").unwrap()[0].views(), ["--flip"]);
         assert_eq!(settings("attention-two-views"), settings("attention"));

@@ -29,7 +29,7 @@ struct Conv2d(Geometry);
 impl Conv2d {
     fn forward<T: Float>(&self, x: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
         let g = &self.0;
-        let (y, _) = output(g, &Source::Plain(x), weight, |_, block: &mut [T]| {
+        let (y, _) = output(g, &Source::Plain(x), weight, None, |_, block: &mut [T]| {
             let Some(bias) = bias else { return };
             vectorize(
                 #[inline(always)]

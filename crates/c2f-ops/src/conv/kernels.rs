@@ -1,6 +1,7 @@
 //! Which kernels make a convolution and its gradients.
 
 use super::geometry::Geometry;
+use super::kept::KeptWeight;
 use super::{dense, depthwise};
 use crate::simd::Float;
 use crate::source::Source;
@@ -16,14 +17,16 @@ pub(super) struct Gradients<T, R> {
 }
 
 /// (B, H, W, I) * (O, I / groups, kh, kw) -> (B, H', W', O). `finish` is called with the index of the first value and the
-/// values of every block of the result, while it is in the cache; its answers come in order.
+/// values of every block of the result, while it is in the cache; its answers come in order. What is packed of the weight is taken from
+/// `kept`, and left there, if there is one.
 pub(crate) fn output<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     weight: &[T],
+    kept: Option<&KeptWeight>,
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
-    if g.is_depthwise() { depthwise::forward(g, x, weight, finish) } else { dense::forward(g, x, weight, finish) }
+    if g.is_depthwise() { depthwise::forward(g, x, weight, finish) } else { dense::forward(g, x, weight, kept, finish) }
 }
 
 /// Gradient of the input, (B, H, W, I), from that of the output.

@@ -9,6 +9,7 @@ mod cuda;
 mod dense;
 mod depthwise;
 mod geometry;
+mod kept;
 mod kernels;
 mod linear;
 mod multiply;
@@ -21,6 +22,7 @@ use crate::device::{by_device, on_card};
 use crate::{Format, Result, cost};
 pub use config::{Conv2dConfig, Padding};
 pub(crate) use geometry::Geometry;
+pub(crate) use kept::{KeptWeight, Slots};
 pub(crate) use kernels::{output, wanted_gradients};
 pub use linear::linear;
 

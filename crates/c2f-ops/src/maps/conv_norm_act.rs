@@ -9,7 +9,7 @@ use super::{Maps, with_stored};
 use crate::batch_norm::{
     BatchStats, Moments, Sums, check_count, join_moments, join_sums, part_moments, sums, task_rows,
 };
-use crate::conv::{self, Conv2dConfig, Geometry};
+use crate::conv::{self, Conv2dConfig, Geometry, KeptWeight};
 use crate::epilogue::{Epilogue, EpilogueGradient};
 use crate::kernel::{expect_shape, read};
 use crate::simd::Float;
@@ -25,10 +25,12 @@ pub(crate) struct Norm {
     pub eps: f64,
 }
 
-/// `activation(norm(conv(x)))`, and the statistics of the batch where they were used. `weight` is (O, I / groups, kh, kw).
+/// `activation(norm(conv(x)))`, and the statistics of the batch where they were used. `weight` is (O, I / groups, kh, kw); what no gradient
+/// is asked of takes its packed form from `kept`, where the weight no longer changes.
 pub(crate) fn conv_norm_act(
     x: &Maps,
     weight: &Tensor,
+    kept: Option<&KeptWeight>,
     config: &Conv2dConfig,
     norm: &Norm,
     activation: Activation,
@@ -38,7 +40,7 @@ pub(crate) fn conv_norm_act(
     expect_shape("conv_norm_act", "beta", &norm.beta, &[outputs])?;
     with_stored!(
         x,
-        stored => stored.conv_norm_act(weight, config, norm, activation).map(|(y, stats)| (y.into(), stats)),
+        stored => stored.conv_norm_act(weight, kept, config, norm, activation).map(|(y, stats)| (y.into(), stats)),
         x => {
             let format = Format::ChannelsFirst;
             let y = conv2d(x, weight, None, config, format)?;
@@ -71,6 +73,7 @@ impl<T: Float> Stored<T> {
     fn conv_norm_act(
         &self,
         weight: &Tensor,
+        kept: Option<&KeptWeight>,
         config: &Conv2dConfig,
         norm: &Norm,
         activation: Activation,
@@ -96,20 +99,20 @@ impl<T: Float> Stored<T> {
             // Nobody will ask for a gradient: each block is finished while it is in the cache.
             let epilogue = epilogue_of(moments)?;
             let finish = |_, block: &mut [T]| epilogue.apply_in_place(block);
-            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
+            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, kept, finish))?;
             let content = Content::new(y, dims, None);
             return Ok((Self { token: self.token.clone(), content }, None));
         }
         let channels = geometry.c_out;
         let (y, moments, stats) = if let Some(moments) = given {
-            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, |_, _| ()))?;
+            let (y, _) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, None, |_, _| ()))?;
             (y, moments, None)
         } else {
             let step = task_rows(channels) * channels;
             let finish = |_, block: &mut [T]| -> Vec<_> {
                 block.chunks(step).map(|rows| part_moments(rows, channels)).collect()
             };
-            let (y, parts) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, finish))?;
+            let (y, parts) = read("conv2d", [&weight], |[w]| conv::output(&geometry, &x, w, None, finish))?;
             let moments = join_moments(parts.into_iter().flatten(), channels);
             let vector = |values: &[f64]| Tensor::new(values, weight.device())?.to_dtype(T::DTYPE);
             let stats =

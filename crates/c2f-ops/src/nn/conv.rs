@@ -4,7 +4,8 @@ use std::fmt::{self, Debug, Formatter};
 
 use candle_core::{Module, Tensor, Var};
 
-use super::{Init, Params, Pass, check};
+use super::{Init, Params, Pass, Weights, check};
+use crate::conv::KeptWeight;
 use crate::{Conv2dConfig, Error, Format, Padding, Result, conv2d};
 
 /// What errors call it.
@@ -26,6 +27,7 @@ pub struct Conv2d {
     bias: Option<Var>,
     config: Conv2dConfig,
     padding: ConvPadding,
+    kept: KeptWeight,
 }
 
 /// What a [`Conv2d`] is made from, besides its channels and kernel.
@@ -79,7 +81,7 @@ impl Conv2d {
         let weight = params.parameter("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
         let bias = bias.then(|| params.parameter("bias", outputs, Init::Constant(0.0))).transpose()?;
         let config = Conv2dConfig { stride: (stride, stride), groups, ..Conv2dConfig::default() };
-        Ok(Self { weight, bias, config, padding })
+        Ok(Self { weight, bias, config, padding, kept: KeptWeight::default() })
     }
 
     /// Maps (B, I, H, W) to maps (B, O, H', W').
@@ -114,6 +116,11 @@ impl Conv2d {
     /// The bias, as this pass sees it.
     pub(super) fn bias(&self, pass: &Pass) -> Option<Tensor> {
         self.bias.as_ref().map(|bias| pass.weight(bias))
+    }
+
+    /// Where the packed weight is kept, if it no longer changes.
+    pub(super) fn kept(&self, pass: &Pass) -> Option<&KeptWeight> {
+        (pass.weights == Weights::Kept).then_some(&self.kept)
     }
 
     /// The weight, as this pass sees it.

@@ -68,7 +68,7 @@ impl ConvNormAct {
             let scale = (&norm.gamma / (var + norm.eps)?.sqrt()?)?;
             norm.beta = (norm.beta + (bias * scale)?)?;
         }
-        let (y, stats) = conv_norm_act(x, &weight, &config, &norm, self.activation)?;
+        let (y, stats) = conv_norm_act(x, &weight, self.conv.kept(pass), &config, &norm, self.activation)?;
         if let Some(mut stats) = stats {
             if let Some(bias) = bias {
                 stats.mean = (stats.mean + bias.detach())?;

@@ -20,6 +20,9 @@ pub enum Weights {
     Tracked,
     /// As constants. Without a tracked input no graph is kept, so this is also what evaluation uses.
     Detached,
+    /// The same, and they no longer change: what a layer makes of a weight on its first pass, such as the order in which the kernels
+    /// read it, it keeps. A pass after a change would still see what was there before.
+    Kept,
 }
 
 /// The settings of one forward pass, handed down to every layer.
@@ -50,6 +53,11 @@ impl Pass {
         Self { norm: NormMode::Eval, weights: Weights::Detached, statistics: 0 }
     }
 
+    /// The same of a network that is no longer trained: its packed weights are kept.
+    pub fn finished() -> Self {
+        Self { weights: Weights::Kept, ..Self::eval() }
+    }
+
     /// Running statistics, tracked weights: candle's evaluation, in which gradients still flow.
     pub fn tracked() -> Self {
         Self { norm: NormMode::Eval, ..Self::train() }
@@ -76,7 +84,7 @@ impl Pass {
     pub fn weight(&self, var: &Var) -> Tensor {
         match self.weights {
             Weights::Tracked => var.as_tensor().clone(),
-            Weights::Detached => var.as_detached_tensor(),
+            Weights::Detached | Weights::Kept => var.as_detached_tensor(),
         }
     }
 }

@@ -73,6 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     let recipe = recipe(args)?;
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
     let network = Network::new(&recipe, classes, &device)?;
+    let network = if args.mode == Mode::Infer { network.finished() } else { network };
     let inputs = random_inputs(&network, &device)?;
     let mut stepper = Stepper::new(&network)?;
     let steps = args.steps as usize;

@@ -13,7 +13,7 @@ use crate::bars::FileBars;
 
 /// The network of a checkpoint, of a run's folder (its best), or of `hub:ORG/NAME`, a repository that is such a folder.
 pub fn network(checkpoint: &Path, device: &Device) -> Result<Network> {
-    Ok(c2f_engine::load_network(&checkpoint_file(checkpoint)?, device)?)
+    Ok(c2f_engine::load_network(&checkpoint_file(checkpoint)?, device)?.finished())
 }
 
 /// The repository that a path names, if it is none on this machine.

@@ -59,7 +59,7 @@ fn write_pages(recipe: &Recipe, options: &TrainOptions, summary: &Summary) -> Re
     let records = c2f_engine::read_metrics(&run.join("metrics.jsonl"))?;
     let mut shown = Shown::default();
     if best_path(run).exists() {
-        let network = c2f_engine::load_network(run, &options.device)?;
+        let network = c2f_engine::load_network(run, &options.device)?.finished();
         shown = Shown::of(&network, data.validation(), !summary.interrupted)?;
         save_overlays(&shown.samples, &run.join("overlays"))?;
         if let Some(best) = &summary.best {

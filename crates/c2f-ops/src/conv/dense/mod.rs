@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::correlation::{Block, Correlation, PRODUCT_PIXELS, Phase};
 use super::geometry::Geometry;
+use super::kept::KeptWeight;
 use super::multiply::{Multiply, Pixel, Run};
 use super::panels::{Panels, Strided};
 use super::strip::{Strip, row_starts};
@@ -22,10 +23,23 @@ pub(super) fn forward<T: Float, R: Send>(
     g: &Geometry,
     x: &Source<T>,
     weight: &[T],
+    kept: Option<&KeptWeight>,
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let steps = Steps { row: g.taps(), column: g.depth() };
-    correlate(g, &Correlation::forward(g), x, (g.c_in / g.groups, g.c_out / g.groups), weight, &steps, finish)
+    let (c, channels) = (Correlation::forward(g), (g.c_in / g.groups, g.c_out / g.groups));
+    let panels = Panels::new::<T>(channels.1);
+    // Forward there is one phase, which sees every tap whatever the size: a kept weight fits the next picture, too.
+    let pack = || pack(g, &c, &panels, channels.0, weight, &steps).swap_remove(0);
+    let made;
+    let packed = match kept {
+        Some(kept) => kept.packed(pack),
+        None => {
+            made = pack();
+            &made
+        }
+    };
+    correlate(g, &c, x, channels, &panels, &[packed], finish)
 }
 
 /// Gradient of the input from that of the output.
@@ -36,7 +50,10 @@ pub(super) fn input_gradient<T: Float, R: Send>(
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let steps = Steps { row: g.depth(), column: g.taps() };
-    correlate(g, &Correlation::transposed(g), dy, (g.c_out / g.groups, g.c_in / g.groups), weight, &steps, finish)
+    let (c, channels) = (Correlation::transposed(g), (g.c_out / g.groups, g.c_in / g.groups));
+    let panels = Panels::new::<T>(channels.1);
+    let packed = pack(g, &c, &panels, channels.0, weight, &steps);
+    correlate(g, &c, dy, channels, &panels, &packed, finish)
 }
 
 /// Distances in the weight (O, I / groups, kh, kw) of neighbouring channels.
@@ -47,32 +64,40 @@ struct Steps {
     column: usize,
 }
 
-/// `channels` are those of one group, of the source and of the target.
+/// The weight of each pair of phases, of one group after the other; `channels` are the source's in one group.
+fn pack<T: Float>(
+    g: &Geometry,
+    c: &Correlation,
+    panels: &Panels,
+    channels: usize,
+    weight: &[T],
+    steps: &Steps,
+) -> Vec<Vec<T>> {
+    let of_phases = |(rows, columns): (&Phase, &Phase)| {
+        let groups = weight.chunks_exact(weight.len() / g.groups).map(|weight| {
+            let starts = taps(g, rows, columns).collect();
+            let matrix = Strided { starts, rows: channels, row_stride: steps.row, column_stride: steps.column };
+            panels.pack(weight, &matrix)
+        });
+        let mut groups: Vec<_> = groups.collect();
+        // A large weight isn't copied once more.
+        if g.groups == 1 { groups.swap_remove(0) } else { groups.concat() }
+    };
+    phases(c).map(of_phases).collect()
+}
+
+/// `channels` are those of one group, of the source and of the target; `packed` is what [`pack`] makes of the weight.
 fn correlate<T: Float, R: Send>(
     g: &Geometry,
     c: &Correlation,
     x: &Source<T>,
     channels: (usize, usize),
-    weight: &[T],
-    steps: &Steps,
+    panels: &Panels,
+    packed: &[impl AsRef<[T]> + Sync],
     finish: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     let (source_channels, target_channels) = (channels.0 * g.groups, channels.1 * g.groups);
-    let panels = Panels::new::<T>(channels.1);
     let phases: Vec<_> = phases(c).collect();
-    let packed: Vec<Vec<T>> = phases
-        .iter()
-        .map(|(rows, columns)| {
-            let groups = weight.chunks_exact(weight.len() / g.groups).map(|weight| {
-                let starts = taps(g, rows, columns).collect();
-                let matrix = Strided { starts, rows: channels.0, row_stride: steps.row, column_stride: steps.column };
-                panels.pack(weight, &matrix)
-            });
-            let mut groups: Vec<_> = groups.collect();
-            // A large weight isn't copied once more.
-            if g.groups == 1 { groups.swap_remove(0) } else { groups.concat() }
-        })
-        .collect();
     let blocks = c.blocks(source_channels, size_of::<T>(), PRODUCT_PIXELS);
     // Every strip is as wide as the first.
     let width = Strip::new(c, &blocks[0]).columns;
@@ -84,11 +109,12 @@ fn correlate<T: Float, R: Send>(
         || (Vec::new(), Vec::new()),
         |(scratch, pixels), (block, target)| {
             let source = x.strip(c, block, source_channels, scratch);
-            for (((rows, columns), packed), runs) in phases.iter().zip(&packed).zip(&runs) {
+            for (((rows, columns), packed), runs) in phases.iter().zip(packed).zip(&runs) {
+                let packed = packed.as_ref();
                 for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
                     let starts = (group * channels.0, group * channels.1);
                     collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
-                    simd::dispatch(Multiply { source, pixels, runs, packed, panels: &panels, target });
+                    simd::dispatch(Multiply { source, pixels, runs, packed, panels, target });
                 }
             }
             finish(block.first_pixel(c) * target_channels, target)
