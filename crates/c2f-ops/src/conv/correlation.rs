@@ -15,7 +15,7 @@ pub(super) const DEPTHWISE_PIXELS: usize = 2048;
 const BLOCK_BYTES: usize = 384 << 10;
 
 /// Blocks that a small map is still cut into, so that several cores have work.
-const BLOCKS: usize = 8;
+pub(super) const BLOCKS: usize = 8;
 
 /// Which source pixels each target pixel adds up.
 ///

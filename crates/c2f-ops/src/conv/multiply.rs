@@ -43,7 +43,7 @@ impl<T: Float> WithSimd for Multiply<'_, T> {
         let depth: usize = self.runs.iter().map(|run| run.length).sum();
         assert_eq!(self.packed.len(), depth * self.panels.padded(), "packed matrix");
         assert_inside(self.pixels.iter().map(|pixel| pixel.source), self.runs, self.source.len());
-        let columns = self.panels.iter().last().map_or(0, |panel| panel.column + panel.columns);
+        let columns = self.panels.columns();
         assert!(self.pixels.iter().all(|pixel| pixel.target + columns <= self.target.len()), "target");
         let mut done = 0;
         for runs in pieces(self.runs, depth.div_ceil(depth.div_ceil(DEPTH).max(1))) {

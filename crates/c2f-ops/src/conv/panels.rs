@@ -13,13 +13,13 @@ pub(super) const fn widest(registers: usize) -> usize {
     if registers >= 32 { 4 } else { 3 }
 }
 
-/// How `columns` columns are cut into panels.
+/// How columns are cut into panels.
 #[derive(Debug, Clone)]
 pub(super) struct Panels {
     /// Values of one register.
     lanes: usize,
-    widest: usize,
-    columns: usize,
+    /// From left to right.
+    all: Vec<Panel>,
 }
 
 /// One panel.
@@ -33,7 +33,8 @@ pub(super) struct Panel {
 }
 
 impl Panels {
-    /// For the instructions in use.
+    /// `columns` columns, for the instructions in use. The panels are as wide as each other if possible: narrow ones use the processor
+    /// worse.
     pub fn new<T: Float>(columns: usize) -> Self {
         struct Sizes<T>(std::marker::PhantomData<T>);
         impl<T: Float> pulp::WithSimd for Sizes<T> {
@@ -44,24 +45,42 @@ impl Panels {
             }
         }
         let (lanes, widest) = simd::dispatch(Sizes::<T>(std::marker::PhantomData));
-        Self { lanes, widest, columns }
-    }
-
-    /// The panels, from left to right, as wide as each other if possible: narrow ones use the processor worse.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Panel> + use<> {
-        let registers = self.columns.div_ceil(self.lanes);
-        let count = registers.div_ceil(self.widest).max(1);
-        let (lanes, columns) = (self.lanes, self.columns);
-        (0..count).map(move |i| {
+        let registers = columns.div_ceil(lanes);
+        let count = registers.div_ceil(widest).max(1);
+        let panel = |i: usize| {
             let (from, to) = (i * registers / count, (i + 1) * registers / count);
             let column = from * lanes;
             Panel { column, columns: (to * lanes).min(columns) - column, registers: to - from }
-        })
+        };
+        Self { lanes, all: (0..count).map(panel).collect() }
+    }
+
+    /// The panels, from left to right.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Panel> {
+        self.all.iter().copied()
+    }
+
+    /// Columns.
+    pub fn columns(&self) -> usize {
+        self.all.iter().map(|panel| panel.columns).sum()
     }
 
     /// Columns with their padding.
     pub fn padded(&self) -> usize {
-        self.columns.div_ceil(self.lanes) * self.lanes
+        self.all.iter().map(|panel| self.width(panel)).sum()
+    }
+
+    /// The same columns in at most `count` parts, and how many padded columns lie before each: a part's packed matrix is a part of the
+    /// whole one's.
+    pub fn parts(&self, count: usize) -> Vec<(usize, Self)> {
+        let mut before = 0;
+        let part = |panels: &[Panel]| {
+            let moved = panels.iter().map(|panel| Panel { column: panel.column - panels[0].column, ..*panel });
+            let part = Self { lanes: self.lanes, all: moved.collect() };
+            before += part.padded();
+            (before - part.padded(), part)
+        };
+        self.all.chunks(self.all.len().div_ceil(count.max(1)).max(1)).map(part).collect()
     }
 
     /// Columns of a panel with their padding.
@@ -134,6 +153,30 @@ impl Strided {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_the_columns_are_parts_of_the_packed_matrix() {
+        for columns in [1, 16, 17, 200, 1000] {
+            let (rows, panels) = (3, Panels::new::<f32>(columns));
+            let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let matrix = Strided { starts: vec![0], rows, row_stride: columns, column_stride: 1 };
+            let packed = panels.pack(&values, &matrix);
+            for count in [1, 2, 8, 1000] {
+                let parts = panels.parts(count);
+                assert!((1..=count).contains(&parts.len()));
+                let mut first = 0;
+                for (before, part) in parts {
+                    let packed = &packed[rows * before..][..rows * part.padded()];
+                    for column in 0..part.columns() {
+                        let expected = (0..rows).map(|row| (row * columns + first + column) as f32);
+                        assert!(part.column(packed, rows, column).eq(expected), "{columns}, {count}");
+                    }
+                    first += part.columns();
+                }
+                assert_eq!(first, columns);
+            }
+        }
+    }
 
     #[test]
     fn columns_of_a_packed_matrix_are_the_matrixs() {

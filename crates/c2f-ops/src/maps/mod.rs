@@ -192,7 +192,7 @@ mod tests {
             let beta_row = beta.get(1).unwrap();
             let norm = Norm { gamma: gamma.as_tensor().clone(), beta: beta_row, given, eps: 1e-3 };
             let network = |x: &Maps| {
-                let (y, stats) = conv_norm_act(x, &weight, &config, &norm, Activation::Relu).unwrap();
+                let (y, stats) = conv_norm_act(x, &weight, None, &config, &norm, Activation::Relu).unwrap();
                 let sum = y.add(x, Activation::Relu6).unwrap();
                 let branches =
                     [sum.max_pool(&pool), y.avg_pool(&pool, true), sum.avg_pool(&pool, false)].map(Result::unwrap);

@@ -5,7 +5,7 @@ mod weight;
 
 use rayon::prelude::*;
 
-use super::correlation::{Block, Correlation, PRODUCT_PIXELS, Phase};
+use super::correlation::{BLOCKS, Block, Correlation, PRODUCT_PIXELS, Phase};
 use super::geometry::Geometry;
 use super::kept::KeptWeight;
 use super::multiply::{Multiply, Pixel, Run};
@@ -104,25 +104,59 @@ fn correlate<T: Float, R: Send>(
     let runs: Vec<_> =
         phases.iter().map(|(rows, columns)| runs(c, width, rows, columns, channels.0, g.groups)).collect();
     let mut y = vec![T::zero(); c.batch * c.rows.target * c.columns.target * target_channels];
-    let parts = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
-    let finished = blocks.par_iter().zip(parts).map_init(
-        || (Vec::new(), Vec::new()),
-        |(scratch, pixels), (block, target)| {
-            let source = x.strip(c, block, source_channels, scratch);
-            for (((rows, columns), packed), runs) in phases.iter().zip(packed).zip(&runs) {
-                let packed = packed.as_ref();
-                for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
-                    let starts = (group * channels.0, group * channels.1);
-                    collect_pixels(c, block, (rows, columns), (source_channels, target_channels), starts, pixels);
-                    simd::dispatch(Multiply { source, pixels, runs, packed, panels, target });
+    let targets = split_mut(&mut y, blocks.iter().map(|block| block.pixels(c) * target_channels));
+    // The products of a block with some panels of each group, into as many channels of each of its pixels.
+    let multiply = |(scratch, pixels): &mut Scratch<T>, block: &Block, panels: &(usize, Panels), target: &mut [T]| {
+        let (before, panels) = panels;
+        let source = x.strip(c, block, source_channels, scratch);
+        let width = panels.columns();
+        for (((rows, columns), packed), runs) in phases.iter().zip(packed).zip(&runs) {
+            let depth: usize = runs.iter().map(|run| run.length).sum();
+            let packed = packed.as_ref();
+            for (group, packed) in packed.chunks_exact((packed.len() / g.groups).max(1)).enumerate() {
+                let starts = (group * channels.0, group * width);
+                collect_pixels(c, block, (rows, columns), (source_channels, g.groups * width), starts, pixels);
+                let packed = &packed[depth * before..][..depth * panels.padded()];
+                simd::dispatch(Multiply { source, pixels, runs, packed, panels, target });
+            }
+        }
+    };
+    let parts = panels.parts(if g.groups == 1 { BLOCKS.div_ceil(blocks.len()) } else { 1 });
+    if let [all] = &*parts {
+        let finished = blocks.par_iter().zip(targets).map_init(Scratch::default, |scratch, (block, target)| {
+            multiply(scratch, block, all, target);
+            finish(block.first_pixel(c) * target_channels, target)
+        });
+        let finished = finished.collect();
+        return (y, finished);
+    }
+    // Fewer blocks than cores would have work for: each is cut along the channels, too.
+    let tasks: Vec<_> = blocks.iter().flat_map(|block| parts.iter().map(move |part| (block, part))).collect();
+    let products = tasks.into_par_iter().map_init(Scratch::default, |scratch, (block, part)| {
+        let mut target = vec![T::zero(); block.pixels(c) * part.1.columns()];
+        multiply(scratch, block, part, &mut target);
+        target
+    });
+    let products: Vec<Vec<T>> = products.collect();
+    let finished =
+        blocks.par_iter().zip(products.par_chunks(parts.len())).zip(targets).map(|((block, products), target)| {
+            for (pixel, target) in target.chunks_exact_mut(target_channels).enumerate() {
+                let mut column = 0;
+                for ((_, panels), product) in parts.iter().zip(products) {
+                    let width = panels.columns();
+                    target[column..][..width].copy_from_slice(&product[pixel * width..][..width]);
+                    column += width;
                 }
             }
             finish(block.first_pixel(c) * target_channels, target)
-        },
-    );
+        });
     let finished = finished.collect();
     (y, finished)
 }
+
+/// What a thread uses again for its next block: the strip of the source, and the pixels.
+type Scratch<T> = (Vec<T>, Vec<Pixel>);
+
 /// Every pair of phases of rows and of columns whose pixels see anything.
 fn phases(c: &Correlation) -> impl Iterator<Item = (&Phase, &Phase)> {
     let pairs = c.rows.all.iter().flat_map(|rows| c.columns.all.iter().map(move |columns| (rows, columns)));
