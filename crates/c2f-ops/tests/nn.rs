@@ -36,6 +36,29 @@ fn running_statistics_follow_as_pytorchs() {
 }
 
 #[test]
+fn moves_that_waited_are_those_that_would_have_been_made() {
+    let batches = [random((2, 4, 3, 3), 1), (random((2, 4, 3, 3), 2) + 3.0).unwrap()];
+    let at_once = Params::new(&device(), DType::F64, 0);
+    let later = Params::new(&device(), DType::F64, 0);
+    for batch in &batches {
+        layer(&at_once).run(batch, &Pass::train()).unwrap();
+    }
+    let norm = layer(&later);
+    let (outcome, updates) = later.deferred(|| {
+        // What is put off within is no part of what is put off around it.
+        let (inner, dropped) = later.deferred(|| norm.run(&batches[0], &Pass::train()));
+        assert!(inner.is_ok() && dropped.len() == 2);
+        batches.iter().try_for_each(|batch| norm.run(batch, &Pass::train()).map(drop))
+    });
+    outcome.unwrap();
+    assert_eq!((values(&value(&later, "running_mean")), updates.len()), (vec![0.0; 4], 4));
+    later.apply(&updates).unwrap();
+    for name in ["running_mean", "running_var"] {
+        assert_eq!(values(&value(&later, name)), values(&value(&at_once, name)), "{name}");
+    }
+}
+
+#[test]
 fn frozen_keeps_statistics_and_trains_nothing_of_its_own() {
     let params = Params::new(&device(), DType::F64, 0);
     let norm = layer(&params);

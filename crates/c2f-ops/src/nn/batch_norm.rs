@@ -4,6 +4,7 @@ use std::fmt::{self, Debug, Formatter};
 
 use candle_core::{ModuleT, Tensor, Var};
 
+use super::running::Running;
 use super::{Init, NormMode, Params, Pass, check};
 use crate::maps::Norm;
 use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train};
@@ -14,15 +15,15 @@ use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train
 pub struct BatchNorm2d {
     weight: Var,
     bias: Var,
-    running: Vec<Running>,
+    running: Vec<Statistics>,
     eps: f64,
     momentum: f64,
 }
 
 #[derive(Clone)]
-struct Running {
-    mean: Var,
-    var: Var,
+struct Statistics {
+    mean: Running,
+    var: Running,
 }
 
 impl BatchNorm2d {
@@ -40,9 +41,9 @@ impl BatchNorm2d {
             return Err(Error::Config { op: "BatchNorm2d", message });
         }
         let running = ["", "fine_"][..params.statistics().clamp(1, 2)].iter().map(|set| {
-            Ok(Running {
-                mean: params.buffer(&format!("{set}running_mean"), channels, 0.0)?,
-                var: params.buffer(&format!("{set}running_var"), channels, 1.0)?,
+            Ok(Statistics {
+                mean: params.running(&format!("{set}running_mean"), channels, 0.0)?,
+                var: params.running(&format!("{set}running_var"), channels, 1.0)?,
             })
         });
         Ok(Self {
@@ -54,7 +55,8 @@ impl BatchNorm2d {
         })
     }
 
-    /// Maps (B, C, H, W) to the same. In [`NormMode::Train`] the running statistics of set `pass.statistics` move.
+    /// Maps (B, C, H, W) to the same. In [`NormMode::Train`] the running statistics of set `pass.statistics` move,
+    /// or are to ([`Params::deferred`]).
     ///
     /// # Errors
     /// If the input doesn't have the layer's channels, or one value of each in [`NormMode::Train`], or the layer hasn't that set
@@ -85,16 +87,16 @@ impl BatchNorm2d {
             NormMode::Train | NormMode::Eval => (pass.weight(&self.weight), pass.weight(&self.bias)),
         };
         let given = (pass.norm != NormMode::Train)
-            .then(|| (running.mean.as_detached_tensor(), running.var.as_detached_tensor()));
+            .then(|| (running.mean.var.as_detached_tensor(), running.var.var.as_detached_tensor()));
         Ok(Norm { gamma, beta, given, eps: self.eps })
     }
 
     /// Moves the running statistics of the pass towards those of a batch.
     pub(super) fn update_running_stats(&self, stats: &BatchStats, pass: &Pass) -> Result<()> {
-        self.running(pass)?.update_running_stats(stats, self.momentum)
+        self.running(pass)?.follow(stats, self.momentum)
     }
 
-    fn running(&self, pass: &Pass) -> Result<&Running> {
+    fn running(&self, pass: &Pass) -> Result<&Statistics> {
         self.running.get(pass.statistics).ok_or_else(|| Error::Config {
             op: "batch_norm",
             message: format!("statistics {} of {} were asked for", pass.statistics, self.running.len()),
@@ -120,15 +122,11 @@ impl ModuleT for BatchNorm2d {
     }
 }
 
-impl Running {
+impl Statistics {
     /// Exponential moving average, of the unbiased variance, as in PyTorch.
-    fn update_running_stats(&self, stats: &BatchStats, momentum: f64) -> Result<()> {
-        let unbias = stats.count as f64 / (stats.count.max(2) - 1) as f64;
-        let mix = |old: &Var, new: &Tensor, factor: f64| -> Result<()> {
-            let kept = old.as_detached_tensor().affine(1.0 - momentum, 0.0)?;
-            Ok(old.set(&(kept + new.affine(momentum * factor, 0.0)?)?)?)
-        };
-        mix(&self.mean, &stats.mean, 1.0)?;
-        mix(&self.var, &stats.var, unbias)
+    fn follow(&self, batch: &BatchStats, momentum: f64) -> Result<()> {
+        let unbias = batch.count as f64 / (batch.count.max(2) - 1) as f64;
+        self.mean.follow(&batch.mean, 1.0, momentum)?;
+        self.var.follow(&batch.var, unbias, momentum)
     }
 }

@@ -16,6 +16,7 @@ mod layer_norm;
 mod linear;
 mod params;
 mod pass;
+mod running;
 
 pub use batch_norm::BatchNorm2d;
 pub use conv::{Conv2d, Conv2dOptions, ConvPadding};
@@ -25,3 +26,4 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use params::{Entry, Kind, Params};
 pub use pass::{NormMode, Pass, Weights};
+pub use running::BufferUpdate;

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Shape, Var};
 use candle_nn::VarBuilder;
 
 use super::Init;
+use super::running::{self, BufferUpdate, Running, Waiting};
 use crate::{Error, Format, Result};
 
 /// Whether the optimiser changes a variable.
@@ -39,6 +40,7 @@ pub struct Params {
     dtype: DType,
     start: Start,
     statistics: usize,
+    waiting: Waiting,
 }
 
 /// Where the first value of a variable comes from.
@@ -72,7 +74,8 @@ impl Params {
     /// a file, or of which only names and shapes are wanted.
     pub fn zeros(device: &Device, dtype: DType) -> Self {
         let (device, prefix) = (device.clone(), String::new());
-        Self { store: Arc::default(), prefix, device, dtype, start: Start::Zeros, statistics: 1 }
+        let waiting = Waiting::default();
+        Self { store: Arc::default(), prefix, device, dtype, start: Start::Zeros, statistics: 1, waiting }
     }
 
     /// An empty store whose variables are those of candle's `VarBuilder`, under the names that they have below its prefix.
@@ -119,6 +122,33 @@ impl Params {
     /// If the name exists with another shape.
     pub fn buffer(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Var> {
         self.variable(name, shape.into(), Init::Constant(value), Kind::Buffer)
+    }
+
+    /// A buffer that follows the batches.
+    pub(super) fn running(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Running> {
+        let var = self.buffer(name, shape, value)?;
+        Ok(Running { name: self.full(name), var, waiting: self.waiting.clone() })
+    }
+
+    /// Does `work`, in which the running statistics of the whole network stay as they are; gives the moves that it would have made of
+    /// them, in their order, for [`apply`](Self::apply).
+    pub fn deferred<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<BufferUpdate>) {
+        let outer = self.waiting.replace(Some(Vec::new()));
+        let done = work();
+        (done, self.waiting.replace(outer).unwrap_or_default())
+    }
+
+    /// Makes these moves, one after the other; those of buffers that aren't here are left out.
+    ///
+    /// # Errors
+    /// If a share has another shape than its buffer.
+    pub fn apply(&self, updates: &[BufferUpdate]) -> Result<()> {
+        for update in updates {
+            if let Some(entry) = self.get(&update.name) {
+                running::apply(&entry.var, update)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn variable(&self, name: &str, shape: Shape, init: Init, kind: Kind) -> Result<Var> {
