@@ -116,6 +116,21 @@ impl Loader {
         &self.samples
     }
 
+    /// Whether so many samples may be unreadable in an epoch; `messages` say what was wrong with each. An epoch asks for those that it
+    /// comes across; who has several epochs share the batches asks for all of them.
+    ///
+    /// # Errors
+    /// If they are more than [`LoaderConfig::max_unreadable`] allows.
+    pub fn check_unreadable(&self, messages: &[String]) -> Result<()> {
+        let total = self.samples.len();
+        let allowed = (self.config.max_unreadable * total as f64).floor() as usize;
+        if messages.len() <= allowed {
+            return Ok(());
+        }
+        let first = messages.iter().take(3).cloned().collect();
+        Err(Error::Unreadable { count: messages.len(), allowed, total, first })
+    }
+
     /// The order of the samples in an epoch.
     fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.samples.len()).collect();
@@ -142,6 +157,12 @@ impl Loader {
 
     /// Starts an epoch at batch `start_batch`: the batches are those of a whole epoch without the first `start_batch`.
     pub fn epoch(&self, epoch: u64, start_batch: usize) -> Epoch {
+        self.epoch_of(epoch, start_batch..self.batches())
+    }
+
+    /// Starts an epoch of some of its batches, by their numbers from 0, in this order: each is as it is in the whole epoch. Numbers
+    /// from [`batches`](Self::batches) on are left out.
+    pub fn epoch_of(&self, epoch: u64, batches: impl IntoIterator<Item = usize>) -> Epoch {
         let (jobs, job_queue) = unbounded();
         let (result_queue, results) = unbounded();
         let (mut threads, mut failure) = (Vec::new(), None);
@@ -171,8 +192,9 @@ impl Loader {
         let mut epoch = Epoch {
             loader: self.clone(),
             order: self.order(epoch),
-            next_batch: start_batch,
-            next_to_ask: start_batch,
+            batches: batches.into_iter().filter(|&batch| batch < self.batches()).collect(),
+            next: 0,
+            next_to_ask: 0,
             ready: BTreeMap::new(),
             unreadable: Vec::new(),
             channels: Some((jobs, results)),
@@ -225,9 +247,11 @@ impl Worker {
 pub struct Epoch {
     loader: Loader,
     order: Vec<usize>,
-    /// The batch that comes next.
-    next_batch: usize,
-    /// The first batch that no thread was asked for.
+    /// The numbers of its batches.
+    batches: Vec<usize>,
+    /// Which of those comes next.
+    next: usize,
+    /// The first of those that no thread was asked for.
     next_to_ask: usize,
     /// What threads have made of batches to come, by place. Its size is bounded by the jobs that were asked for.
     ready: BTreeMap<usize, std::result::Result<Views, String>>,
@@ -249,11 +273,9 @@ impl Epoch {
 
     /// Asks the threads for one more batch, if there is one.
     fn ask(&mut self) {
-        if self.next_to_ask >= self.loader.batches() {
-            return;
-        }
+        let Some(&batch) = self.batches.get(self.next_to_ask) else { return };
         let Some((jobs, _)) = &self.channels else { return };
-        for place in self.places(self.next_to_ask) {
+        for place in self.places(batch) {
             // The threads are alive as long as this end is.
             let _ = jobs.send((place, self.order[place]));
         }
@@ -279,16 +301,6 @@ impl Epoch {
             let _ = thread.join();
         }
     }
-
-    fn check_unreadable(&self) -> Result<()> {
-        let total = self.loader.samples.len();
-        let allowed = (self.loader.config.max_unreadable * total as f64).floor() as usize;
-        if self.unreadable.len() <= allowed {
-            return Ok(());
-        }
-        let first = self.unreadable.iter().take(3).cloned().collect();
-        Err(Error::Unreadable { count: self.unreadable.len(), allowed, total, first })
-    }
 }
 
 impl Iterator for Epoch {
@@ -299,12 +311,12 @@ impl Iterator for Epoch {
             self.stop();
             return Some(Err(error));
         }
-        if self.channels.is_none() || self.next_batch >= self.loader.batches() {
+        let Some(&number) = self.batches.get(self.next).filter(|_| self.channels.is_some()) else {
             self.stop();
             return None;
-        }
+        };
         let (size, source_size) = (self.loader.transform.size(), self.loader.transform.source_size());
-        let places = self.places(self.next_batch);
+        let places = self.places(number);
         let mut batch = Batch {
             images: Vec::with_capacity(places.len() * 3 * size * size),
             source: (source_size != size).then(|| Vec::with_capacity(places.len() * 3 * source_size * source_size)),
@@ -332,11 +344,11 @@ impl Iterator for Epoch {
                 }
             }
         }
-        if let Err(error) = self.check_unreadable() {
+        if let Err(error) = self.loader.check_unreadable(&self.unreadable) {
             self.stop();
             return Some(Err(error));
         }
-        self.next_batch += 1;
+        self.next += 1;
         self.ask();
         Some(Ok(batch))
     }

@@ -66,6 +66,18 @@ fn batches_do_not_depend_on_threads_or_prefetch() {
 }
 
 #[test]
+fn some_batches_of_an_epoch_are_as_in_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = Loader::new(samples(folder.path(), 22, &[]), train(), config(2));
+    let whole = batches(&loader, 3, 0);
+    for numbers in [vec![1, 2, 5], vec![4, 0], vec![2, 9], vec![]] {
+        let some: Vec<Batch> = loader.epoch_of(3, numbers.clone()).collect::<Result<_, _>>().unwrap();
+        let expected: Vec<Batch> = numbers.iter().filter_map(|&number| whole.get(number).cloned()).collect();
+        assert!(some == expected, "{numbers:?}");
+    }
+}
+
+#[test]
 fn an_epoch_is_every_sample_once_in_an_order_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let samples = samples(folder.path(), 22, &[]);
