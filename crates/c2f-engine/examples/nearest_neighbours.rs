@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use c2f_data::{Limits, decode_within};
-use c2f_engine::{Embedder, Recipe, RunFolder, TestViews, TrainOptions, train};
+use c2f_engine::{Embedder, Recipe, RunFolder, TestViews, TrainOptions, World, train};
 use candle_core::{Device, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         recipe.set(setting)?;
     }
     let output = RunFolder::create(&folder.path().join("run"))?;
-    let options = TrainOptions { output, resume: false, device: Device::Cpu, stop: Arc::default() };
+    let options =
+        TrainOptions { output, resume: false, device: Device::Cpu, world: World::Single, stop: Arc::default() };
     train(&recipe, &options, &mut |_| {})?;
 
     let embedder = Embedder::from_checkpoint(&options.output, None, TestViews::default(), &options.device)?;

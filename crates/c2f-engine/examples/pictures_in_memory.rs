@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use c2f_data::{Dataset, Sample};
-use c2f_engine::{Data, Event, Recipe, RunFolder, TrainOptions, guess, load_network, train_on};
+use c2f_engine::{Data, Event, Recipe, RunFolder, TrainOptions, World, guess, load_network, train_on};
 use candle_core::Device;
 use image::{Rgb, RgbImage};
 
@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         recipe.set(setting)?;
     }
     let output = RunFolder::create(&folder.path().join("run"))?;
-    let options = TrainOptions { output, resume: false, device: Device::Cpu, stop: Arc::default() };
+    let options =
+        TrainOptions { output, resume: false, device: Device::Cpu, world: World::Single, stop: Arc::default() };
     let summary = train_on(&Data::of(dataset)?, &recipe, &options, &mut |event| {
         if let Event::Epoch { record, .. } = event {
             println!("epoch {}: {:.0} % of the validation pictures right", record.epoch, record.val_top1 * 100.0);

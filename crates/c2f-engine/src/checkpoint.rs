@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::Deserialize;
 
 use crate::{Error, HeldOut, Network, Progress, Recipe, Result, TrainedOn};
@@ -112,6 +112,18 @@ impl Checkpoint {
         optimizer: &BTreeMap<String, Tensor>,
         ema: &BTreeMap<String, Tensor>,
     ) -> Result<()> {
+        let bytes = Self::to_bytes(path, network, progress, optimizer, ema)?;
+        Ok(c2f_files::atomic::write(path, &bytes)?)
+    }
+
+    /// What [`write`](Self::write) writes to `path`.
+    pub(crate) fn to_bytes(
+        path: &Path,
+        network: &Network,
+        progress: &Progress,
+        optimizer: &BTreeMap<String, Tensor>,
+        ema: &BTreeMap<String, Tensor>,
+    ) -> Result<Vec<u8>> {
         let mut tensors = Vec::new();
         for entry in network.params.entries() {
             tensors.push((entry.name, Stored::floats(entry.var.as_tensor())?));
@@ -139,9 +151,7 @@ impl Checkpoint {
             let text = serde_json::to_string(held_out).map_err(|e| Error::checkpoint(path, e.to_string()))?;
             metadata.insert("held_out".to_owned(), text);
         }
-        let bytes =
-            safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))?;
-        Ok(c2f_files::atomic::write(path, &bytes)?)
+        safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))
     }
 
     /// Reads a checkpoint, on the CPU.
@@ -150,11 +160,15 @@ impl Checkpoint {
     /// If there is no such file, it is cut off, or is no checkpoint of c2f.
     pub fn read(path: &Path) -> Result<Self> {
         // As long as it may be: what isn't there isn't allocated for.
-        let bytes = c2f_files::bytes(path, u64::MAX)?;
+        Self::from_bytes(path, &c2f_files::bytes(path, u64::MAX)?)
+    }
+
+    /// The checkpoint that the file `path` holds, or is to hold, as these bytes.
+    pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken = |e: safetensors::SafeTensorError| {
             Error::checkpoint(path, format!("cut off, damaged or no safetensors file ({e})"))
         };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         if metadata.get("format").map(String::as_str) != Some(FORMAT) {
             return Err(Error::checkpoint(path, "a safetensors file, but no checkpoint of c2f-train"));
@@ -183,7 +197,7 @@ impl Checkpoint {
         }
         let mut trained_on = TrainedOn { dataset, ..TrainedOn::default() };
         let (mut weights, mut optimizer, mut ema) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, view) in SafeTensors::deserialize(&bytes).map_err(broken)?.tensors() {
+        for (name, view) in SafeTensors::deserialize(bytes).map_err(broken)?.tensors() {
             if [PICTURES, EARLIER].contains(&name.as_str()) && view.dtype() == Dtype::I64 {
                 let digests = view.data().as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
                 if name == PICTURES {
@@ -196,8 +210,7 @@ impl Checkpoint {
             if view.dtype() != Dtype::F32 {
                 return Err(Error::checkpoint(path, format!("{name} is {:?}, expected F32", view.dtype())));
             }
-            let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            let tensor = Tensor::from_vec(values, view.shape(), &Device::Cpu)?;
+            let tensor = floats(&view)?;
             if let Some(name) = name.strip_prefix(OPTIMIZER) {
                 optimizer.insert(name.to_owned(), tensor);
             } else if let Some(name) = name.strip_prefix(EMA) {
@@ -242,6 +255,12 @@ pub fn restore(path: &Path, weights: &BTreeMap<String, Tensor>, params: &Params)
         entry.var.set(&weights[&entry.name].to_device(params.device())?)?;
     }
     Ok(())
+}
+
+/// The tensor of stored f32 values, on the CPU.
+pub(crate) fn floats(view: &TensorView<'_>) -> Result<Tensor> {
+    let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    Ok(Tensor::from_vec(values, view.shape(), &Device::Cpu)?)
 }
 
 /// A tensor's values, little-endian.

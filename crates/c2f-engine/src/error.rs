@@ -108,6 +108,9 @@ pub enum Error {
     /// An operation or layer failed.
     #[error(transparent)]
     Ops(#[from] c2f_ops::Error),
+    /// Another process of the training failed this one.
+    #[error(transparent)]
+    World(#[from] c2f_dist::Error),
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -134,6 +137,7 @@ impl Error {
                         | c2f_backbone::Error::UnknownEndpoint { .. }
                         | c2f_backbone::Error::FrozenBeyond { .. }
                 )
+                | Self::World(c2f_dist::Error::NotBuilt { .. } | c2f_dist::Error::NotConnected { .. })
         )
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::evaluate_until;
 use crate::measures::expected_calibration_error;
-use crate::{Network, Prediction, Result, TestViews};
+use crate::{Network, Prediction, Result, TestViews, World};
 
 /// Scores that are kept: the lowest, the highest, and as many evenly between them as give each per cent its own.
 const SCORES: usize = 101;
@@ -40,7 +40,8 @@ impl HeldOut {
             seen.labels.extend(ids.iter().map(|&id| samples[id].label));
             Ok(())
         };
-        let done = evaluate_until(network, samples, TestViews::default(), stop, &mut keep, &mut |_, _| {})?;
+        let done =
+            evaluate_until(network, &World::Single, samples, TestViews::default(), stop, &mut keep, &mut |_, _| {})?;
         Ok(done.map(|_| seen.finish()))
     }
 

@@ -21,11 +21,12 @@ pub mod transfer;
 mod whiten;
 
 pub use ahead::ahead;
+pub use c2f_dist::World;
 pub use checkpoint::load_network;
 pub use embed::{Embedder, Features};
 pub use embeddings::Embeddings;
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, Inputs, PictureResult, Selection, TestViews, evaluate, relabel, select};
+pub use evaluate::{Evaluation, Inputs, PictureResult, Selection, TestViews, evaluate, evaluate_in, relabel, select};
 pub use explain::{Explanation, Guess, Guesses, Map, Picture, denormalise, explain, guess};
 pub use export::export_backbone;
 pub use held_out::{HeldOut, familiarity};

@@ -24,7 +24,8 @@ struct Claim {
     path: PathBuf,
     /// The folders that weren't there, outermost first.
     made: Vec<PathBuf>,
-    _lock: File,
+    /// None where another process has it.
+    lock: Option<File>,
 }
 
 impl RunFolder {
@@ -67,6 +68,11 @@ impl RunFolder {
         Self::take(path, Vec::new())
     }
 
+    /// The folder of a run that this process takes part in and another one has: it is neither made nor locked here.
+    pub fn of_another(path: &Path) -> Self {
+        Self(Arc::new(Claim { path: path.to_owned(), made: Vec::new(), lock: None }))
+    }
+
     fn take(path: &Path, made: Vec<PathBuf>) -> Result<Self> {
         let name = path.join(LOCK);
         let io = |source| Error::io(&name, source);
@@ -85,7 +91,7 @@ impl RunFolder {
                 continue;
             }
             lock.set_len(0).and_then(|()| lock.write_all(holder().as_bytes())).map_err(io)?;
-            return Ok(Self(Arc::new(Claim { path: path.to_owned(), made, _lock: lock })));
+            return Ok(Self(Arc::new(Claim { path: path.to_owned(), made, lock: Some(lock) })));
         }
     }
 }
@@ -106,7 +112,7 @@ impl AsRef<Path> for RunFolder {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.path.join(CONFIG).exists() {
+        if self.lock.is_some() && !self.path.join(CONFIG).exists() {
             let _ = fs::remove_file(self.path.join(LOCK));
             for folder in self.made.iter().rev() {
                 // Only if it is empty.

@@ -8,7 +8,6 @@ use c2f_data::Loader;
 use c2f_ops::nn::{Init, Pass, Weights, orthonormalise};
 use candle_core::{DType, Device, Shape, Tensor};
 
-use crate::train::with_buffers_kept;
 use crate::{Error, Inputs, Network, Result};
 
 /// Directions of the features, those of largest variance, in which the rows lie; or as many as there are maps.
@@ -43,7 +42,8 @@ fn covariance(network: &Network, loader: &Loader) -> Result<Tensor> {
     let pass = Pass::train().with_weights(Weights::Detached);
     let device = network.params.device().clone();
     let (mut sum, mut products, mut cells, mut pictures) = (None::<Tensor>, None::<Tensor>, 0, 0);
-    with_buffers_kept(&network.params, || {
+    // The running statistics stay as they are.
+    let (seen, _) = network.params.deferred(|| -> Result<()> {
         for batch in loader.epoch(0, 0) {
             let batch = batch?;
             if batch.labels.is_empty() {
@@ -68,7 +68,8 @@ fn covariance(network: &Network, loader: &Loader) -> Result<Tensor> {
             }
         }
         Ok(())
-    })?;
+    });
+    seen?;
     let (Some(sum), Some(products)) = (sum, products) else {
         return Err(Error::field("attention.whitened", true, "a training picture to see"));
     };

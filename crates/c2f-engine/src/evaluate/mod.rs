@@ -1,6 +1,7 @@
 //! Accuracy on pictures with known classes.
 
 mod batch;
+mod outcome;
 mod selection;
 
 pub use batch::Inputs;
@@ -11,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use c2f_data::{Batch, Epoch, EvalTransform, Loader, LoaderConfig, Place, Sample, Transform};
-use candle_core::Tensor;
+use c2f_dist::World;
 use serde::Serialize;
+
+use outcome::{Exact, Outcome};
 
 use crate::{Error, Network, Prediction, Result};
 
@@ -105,7 +108,24 @@ pub fn evaluate(
     evaluate_with(network, samples, views, &mut |_, _| Ok(()), on_batch)
 }
 
-/// The same; `on_predictions` gets for each batch the indices of its samples and what the network says about the first view.
+/// As [`evaluate`], by all ranks of `world` together: each looks at every so manieth batch, and each gets the whole evaluation, with the same bits as that
+/// of a single process.
+///
+/// # Errors
+/// As [`evaluate`], and if another rank doesn't come.
+pub fn evaluate_in(
+    world: &World,
+    network: &Network,
+    samples: &[Sample],
+    views: TestViews,
+    on_batch: &mut dyn FnMut(usize, usize),
+) -> Result<Evaluation> {
+    let never = AtomicBool::new(false);
+    let evaluation = evaluate_until(network, world, samples, views, &never, &mut |_, _| Ok(()), on_batch)?;
+    Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
+}
+
+/// As [`evaluate`]; `on_predictions` gets for each batch the indices of its samples and what the network says about the first view.
 pub(crate) fn evaluate_with(
     network: &Network,
     samples: &[Sample],
@@ -114,13 +134,14 @@ pub(crate) fn evaluate_with(
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Evaluation> {
     let never = AtomicBool::new(false);
-    let evaluation = evaluate_until(network, samples, views, &never, on_predictions, on_batch)?;
+    let evaluation = evaluate_until(network, &World::Single, samples, views, &never, on_predictions, on_batch)?;
     Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
 }
 
-/// The same; none when `stop` is set before the end.
+/// The same by all ranks of a world; none when `stop` is set before the end, on any of them.
 pub(crate) fn evaluate_until(
     network: &Network,
+    world: &World,
     samples: &[Sample],
     views: TestViews,
     stop: &AtomicBool,
@@ -129,29 +150,32 @@ pub(crate) fn evaluate_until(
 ) -> Result<Option<Evaluation>> {
     let recipe = &network.recipe;
     let all: Arc<[Sample]> = Arc::from(samples);
-    let epoch = |(place, flip)| {
-        loader_of(network, Arc::clone(&all), Transform::Eval(network.eval_transform_at(place, flip))).epoch(0, 0)
-    };
     // A loader for each view: all give the same pictures in the same order.
-    let mut epochs: Vec<Epoch> = views.all().map(epoch).collect();
+    let loader =
+        |(place, flip)| loader_of(network, Arc::clone(&all), Transform::Eval(network.eval_transform_at(place, flip)));
+    let loaders: Vec<Loader> = views.all().map(loader).collect();
+    let batches = loaders[0].batches();
+    let mine = (world.rank()..batches).step_by(world.size());
+    let mut epochs: Vec<Epoch> = loaders.iter().map(|loader| loader.epoch_of(0, mine.clone())).collect();
     let mut totals = Totals::default();
     let mut unreadable = Vec::new();
-    while let Some(batches) = epochs.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
-        if stop.load(Ordering::Relaxed) {
+    for _ in 0..batches.div_ceil(world.size()) {
+        if world.any(stop.load(Ordering::Relaxed))? {
             return Ok(None);
         }
-        let mut batches = batches.into_iter().collect::<c2f_data::Result<Vec<Batch>>>()?;
-        unreadable.extend(std::mem::take(&mut batches[0].unreadable).into_iter().map(|(_, message)| message));
-        if !batches[0].labels.is_empty() {
-            totals.add(network, batches, on_predictions)?;
+        let batches = epochs.iter_mut().filter_map(Iterator::next).collect::<c2f_data::Result<Vec<Batch>>>()?;
+        for outcome in world.gather(Outcome::of(network, batches, on_predictions)?)? {
+            unreadable.extend_from_slice(&outcome.unreadable);
+            totals.add(outcome);
         }
+        world.told_once(loaders[0].check_unreadable(&unreadable).map_err(Error::from))?;
         on_batch(totals.rows.len() + unreadable.len(), samples.len());
     }
     if totals.rows.is_empty() {
-        return Err(Error::Dataset {
+        return world.told_once(Err(Error::Dataset {
             name: recipe.data.clone().unwrap_or_default(),
             message: "there is no picture to evaluate on".to_owned(),
-        });
+        }));
     }
     Ok(Some(totals.finish(network.classes.len(), unreadable)))
 }
@@ -185,52 +209,22 @@ struct Totals {
 }
 
 impl Totals {
-    /// Adds a batch of each view of the same pictures.
-    fn add(
-        &mut self,
-        network: &Network,
-        views: Vec<Batch>,
-        on_predictions: &mut dyn FnMut(&[usize], &Prediction) -> Result<()>,
-    ) -> Result<()> {
-        let ids: Vec<usize> = views[0].ids.iter().map(|id| *id as usize).collect();
-        let labels: Vec<usize> = views[0].labels.iter().map(|label| *label as usize).collect();
-        let predict = |batch| {
-            let inputs = Inputs::new(batch, network.params.device())?;
-            network.predict(&inputs.images, inputs.source.as_ref())
-        };
-        let predictions = views.into_iter().map(predict).collect::<Result<Vec<Prediction>>>()?;
-        let first = &predictions[0];
-        let combined = mean(predictions.iter().map(|p| Some(&p.combined)))?.to_vec2::<f32>()?;
-        let coarse = best_of_each(&mean(predictions.iter().map(|p| Some(&p.coarse)))?)?;
-        let fine = match &first.fine {
-            Some(_) => Some(best_of_each(&mean(predictions.iter().map(|p| p.fine.as_ref()))?)?),
-            None => None,
-        };
-        for (i, (probabilities, &label)) in combined.iter().zip(&labels).enumerate() {
-            let predicted = best(probabilities);
-            let truth = f64::from(probabilities[label]);
-            self.rows.push(PictureResult {
-                sample: ids[i],
-                label,
-                predicted,
-                probability: probabilities[predicted].into(),
-                probability_of_truth: truth,
-                correct_coarse: coarse[i] == label,
-                correct_fine: fine.as_ref().map(|fine| fine[i] == label),
-            });
-            self.loss -= truth.max(1e-12).ln();
-            self.brier += brier(probabilities, label);
-            self.top5 += usize::from(is_among(probabilities, label, 5));
+    /// Adds a batch.
+    fn add(&mut self, batch: Outcome) {
+        let pictures = batch.rows.len() as f64;
+        for row in batch.rows {
+            let result = row.result();
+            self.loss -= result.probability_of_truth.max(1e-12).ln();
+            self.brier += row.brier.0;
+            self.top5 += usize::from(row.among_five);
+            self.rows.push(result);
         }
-        let pictures = labels.len() as f64;
-        if let Some(area) = &first.area {
-            *self.area.get_or_insert(0.0) += f64::from(area.mean_all()?.to_scalar::<f32>()?) * pictures;
+        if let Some(Exact(area)) = batch.area {
+            *self.area.get_or_insert(0.0) += area * pictures;
         }
-        if let Some(attention) = &first.attention {
-            let cosine = c2f_losses::attention_similarity(attention)?.to_scalar::<f32>()?;
-            *self.attention_similarity.get_or_insert(0.0) += f64::from(cosine) * pictures;
+        if let Some(Exact(cosine)) = batch.attention_similarity {
+            *self.attention_similarity.get_or_insert(0.0) += cosine * pictures;
         }
-        on_predictions(&ids, first)
     }
 
     fn finish(self, classes: usize, unreadable: Vec<String>) -> Evaluation {
@@ -256,53 +250,9 @@ impl Totals {
     }
 }
 
-/// The mean of those tensors that are there, at least one.
-fn mean<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> Result<Tensor> {
-    let tensors: Vec<&Tensor> = tensors.flatten().collect();
-    let sum = tensors[1..].iter().try_fold(tensors[0].clone(), |sum, tensor| sum + *tensor)?;
-    Ok(sum.affine(1.0 / tensors.len() as f64, 0.0)?)
-}
-
-/// The first of the highest values.
-fn best(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
-}
-
-/// Whether `index` is among the `count` first in falling order; of equal values the first comes first.
-fn is_among(values: &[f32], index: usize, count: usize) -> bool {
-    let value = values[index];
-    let before = values.iter().enumerate().filter(|(i, v)| **v > value || (**v == value && *i < index)).count();
-    before < count
-}
-
-fn best_of_each(probabilities: &Tensor) -> Result<Vec<usize>> {
-    Ok(probabilities.to_vec2::<f32>()?.iter().map(|row| best(row)).collect())
-}
-
-/// The squared distance to the probabilities that are 1 for the truth.
-fn brier(probabilities: &[f32], truth: usize) -> f64 {
-    let distance = |(i, p): (usize, &f32)| (f64::from(*p) - f64::from(u8::from(i == truth))).powi(2);
-    probabilities.iter().enumerate().map(distance).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_break_ties_by_index() {
-        let values = [0.1, 0.4, 0.4, 0.1];
-        assert_eq!(best(&values), 1);
-        assert!(is_among(&values, 1, 1) && !is_among(&values, 2, 1) && is_among(&values, 2, 2));
-        assert!(is_among(&values, 3, 5));
-    }
-
-    #[test]
-    fn brier_scores_are_squared_distances() {
-        assert_eq!(brier(&[0.0, 1.0, 0.0], 1), 0.0);
-        assert_eq!(brier(&[0.0, 1.0, 0.0], 0), 2.0);
-        assert_eq!(brier(&[0.5, 0.25, 0.25], 0), 0.375);
-    }
 
     #[test]
     fn views_are_crops_times_flips() {

@@ -5,9 +5,11 @@ mod event;
 mod metrics;
 mod mix;
 mod objective;
+mod outcome;
 mod phases;
 mod probe;
 mod progress;
+mod ranks;
 mod rehearsal;
 mod step;
 mod trained_on;
@@ -17,7 +19,6 @@ pub use event::Event;
 pub use metrics::{EpochRecord, read_metrics};
 pub use progress::{Progress, Sums};
 pub use rehearsal::{Rehearsal, rehearse};
-pub(crate) use step::with_buffers_kept;
 pub use step::{Moment, StepReport, Stepper};
 pub use trained_on::TrainedOn;
 
@@ -27,11 +28,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use c2f_data::{Batch, DiskCache, Loader, LoaderConfig};
+use c2f_dist::World;
 use c2f_files::atomic;
 use candle_core::Device;
 
 use metrics::{read_lines, write_lines};
-use progress::stage_of;
+use progress::{BatchReport, stage_of};
 
 use crate::checkpoint::{self, Checkpoint, best_path, last_path, restore};
 use crate::evaluate::{evaluate_until, loader_of};
@@ -55,7 +57,10 @@ pub struct TrainOptions {
     /// Where to compute. A card is to have one stream for all threads: `Device::new_cuda_with_stream`, not `Device::new_cuda`, which
     /// takes one for each and orders nothing between them.
     pub device: Device,
-    /// Set it from a signal handler: the run saves and stops after the batch that it is at.
+    /// The processes that train together; each calls [`train`] with the same recipe. Events are told on every rank, files are written by
+    /// the first alone: the others' `output` is [`RunFolder::of_another`].
+    pub world: World,
+    /// Set it from a signal handler: the run saves and stops after the step that it is at, on whichever rank it was set.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -111,6 +116,8 @@ pub fn train_on(
     if !data.dataset.skipped.is_empty() {
         on_event(Event::Warning(&data.dataset.skipped.to_string()));
     }
+    ranks::branch(recipe, &options.world)?;
+    ranks::check_alike(&options.world, &data.dataset)?;
     let resumed = if options.resume { find_checkpoint(options)? } else { None };
     let mut run = match resumed {
         Some(checkpoint) => Run::resume(recipe, options, data, checkpoint)?,
@@ -119,19 +126,33 @@ pub fn train_on(
     run.train(data, on_event)
 }
 
+/// The first rank's, for all.
 fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
-    let path = last_path(&options.output);
-    path.exists().then(|| Checkpoint::read(&path)).transpose()
+    let (path, world) = (last_path(&options.output), &options.world);
+    if !world.any(world.is_first() && path.exists())? {
+        return Ok(None);
+    }
+    let mine = if world.is_first() { c2f_files::bytes(&path, u64::MAX)? } else { Vec::new() };
+    Ok(Some(Checkpoint::from_bytes(&path, &world.broadcast(mine)?)?))
 }
 
-/// A network before its first batch: with the recipe's pretrained weights, if it has any.
-fn begin(recipe: &Recipe, data: &Data, device: &Device, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Network> {
+/// A network before its first batch, with the recipe's pretrained weights, if it has any, and whether its attention is to be whitened.
+fn begin(
+    recipe: &Recipe,
+    data: &Data,
+    device: &Device,
+    world: &World,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<(Network, bool)> {
     let mut network = Network::new(recipe, data.dataset.classes.clone(), device)?;
     network.trained_on = TrainedOn::new(&data.dataset);
     network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
-    if let Some(weights) = &recipe.weights {
+    let mut whitens = recipe.attention.whitened && recipe.method.is_orthogonal();
+    // The other ranks needn't have the file.
+    if let Some(weights) = recipe.weights.as_ref().filter(|_| world.is_first()) {
         let weights = Path::new(weights);
         if checkpoint::is_checkpoint(weights) {
+            whitens = false;
             if let Some(warning) = transfer(&mut network, weights)?.warning(weights) {
                 on_event(Event::Warning(&warning));
             }
@@ -139,7 +160,8 @@ fn begin(recipe: &Recipe, data: &Data, device: &Device, on_event: &mut dyn FnMut
             network.load_pretrained(weights)?;
         }
     }
-    Ok(network)
+    let whitens = ranks::start_alike(world, &mut network, whitens)?;
+    Ok((network, whitens))
 }
 
 /// The batches to train on, augmented as the recipe says.
@@ -185,21 +207,19 @@ impl<'a> Run<'a> {
         data: &Data,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        let network = begin(recipe, data, &options.device, on_event)?;
+        let (network, whitens) = begin(recipe, data, &options.device, &options.world, on_event)?;
         if let Some(coarse) = network.coarse_epochs().filter(|coarse| *coarse >= recipe.epochs) {
             on_event(Event::Warning(&format!(
                 "inverse.coarse_epochs = {coarse} leaves none of the {} epochs for the fine look",
                 recipe.epochs
             )));
         }
-        let is_transferred =
-            recipe.weights.as_ref().is_some_and(|weights| checkpoint::is_checkpoint(Path::new(weights)));
-        let (stepper, progress) = (Stepper::new(&network)?, Progress::default());
+        let (stepper, progress) = (Stepper::in_world(&network, options.world.clone())?, Progress::default());
         let mut run = Self { recipe, options, network, stepper, progress, lines: Vec::new(), is_resumed: false };
-        if recipe.attention.whitened && recipe.method.is_orthogonal() && !is_transferred {
+        if whitens {
             whiten(&run.network, &loader(&run.network, data)?)?;
             // A moving average begins with the weights as they are now.
-            run.stepper = Stepper::new(&run.network)?;
+            run.stepper = Stepper::in_world(&run.network, options.world.clone())?;
         }
         Ok(run)
     }
@@ -219,7 +239,7 @@ impl<'a> Run<'a> {
         network.trained_on = checkpoint.trained_on;
         network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
         restore(&path, &checkpoint.weights, &network.params)?;
-        let mut stepper = Stepper::new(&network)?;
+        let mut stepper = Stepper::in_world(&network, options.world.clone())?;
         let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
             tensors.into_iter().map(|(name, t)| Ok((name, t.to_device(&options.device)?))).collect::<Result<_>>()
         };
@@ -227,22 +247,16 @@ impl<'a> Run<'a> {
         let progress = checkpoint.progress;
         // A kill between the line and the checkpoint of an epoch leaves a line whose epoch is trained again.
         let metrics = options.output.join("metrics.jsonl");
-        let mut lines = if metrics.exists() { read_lines(&metrics)? } else { Vec::new() };
+        let mut lines = if options.world.is_first() && metrics.exists() { read_lines(&metrics)? } else { Vec::new() };
         lines.retain(|(record, _)| record.epoch <= progress.epoch);
         let lines = lines.into_iter().map(|(_, line)| line).collect();
         Ok(Self { recipe, options, network, stepper, progress, lines, is_resumed: true })
     }
 
     fn train(&mut self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
-        let output = &self.options.output;
-        let checkpoints = output.join("checkpoints");
-        atomic::sweep(output)?;
-        // First of all: by this file the folder is known as that of a run.
-        atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
-        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
-        atomic::sweep(&checkpoints)?;
-        write_lines(&output.join("metrics.jsonl"), &self.lines)?;
-
+        if self.options.world.is_first() {
+            self.prepare_folder()?;
+        }
         let loader = loader(&self.network, data)?;
         on_event(Event::Start {
             parameters: self.network.parameter_count(),
@@ -266,6 +280,17 @@ impl<'a> Run<'a> {
         Ok(self.summary(data, !is_done))
     }
 
+    fn prepare_folder(&self) -> Result<()> {
+        let output = &self.options.output;
+        let checkpoints = output.join("checkpoints");
+        atomic::sweep(output)?;
+        // First of all: by this file the folder is known as that of a run.
+        atomic::write(&output.join("config.toml"), self.recipe.to_toml().as_bytes())?;
+        std::fs::create_dir_all(&checkpoints).map_err(|source| Error::io(&checkpoints, source))?;
+        atomic::sweep(&checkpoints)?;
+        write_lines(&output.join("metrics.jsonl"), &self.lines)
+    }
+
     /// Whether the last stage has had as many epochs without a better one as the recipe bears with.
     fn stops_early(&self) -> bool {
         let patience = self.recipe.schedule.early_stopping;
@@ -274,7 +299,7 @@ impl<'a> Run<'a> {
             None => true,
         };
         let stops = patience > 0 && is_last_stage && self.progress.epochs_since_best() >= patience;
-        if stops {
+        if stops && self.options.world.is_first() {
             tracing::info!("Ending after epoch {}: no better one for {patience}", self.progress.epoch);
         }
         stops
@@ -284,16 +309,25 @@ impl<'a> Run<'a> {
     /// false if told to stop before.
     fn read_validation(&self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
         let files = data.validation_files();
-        let of = files.len();
-        let mut done = 0;
-        for batch in loader_of(&self.network, files, self.network.eval_transform()).epoch(0, 0) {
-            let batch = batch?;
-            for (_, message) in &batch.unreadable {
-                on_event(Event::Warning(&format!("can't be validated on: {message}")));
+        let (of, world) = (files.len(), &self.options.world);
+        let (mut done, mut unreadable) = (0, Vec::new());
+        let loader = loader_of(&self.network, files, self.network.eval_transform());
+        let mut mine = loader.epoch_of(0, (world.rank()..loader.batches()).step_by(world.size()));
+        for _ in 0..loader.batches().div_ceil(world.size()) {
+            let read = match mine.next().transpose()? {
+                Some(batch) => (batch.labels.len(), batch.unreadable.into_iter().map(|(_, message)| message).collect()),
+                None => (0, Vec::new()),
+            };
+            for (readable, messages) in world.gather(read)? {
+                for message in &messages {
+                    on_event(Event::Warning(&format!("can't be validated on: {message}")));
+                }
+                done += readable + messages.len();
+                unreadable.extend(messages);
             }
-            done += batch.labels.len() + batch.unreadable.len();
+            world.told_once(loader.check_unreadable(&unreadable).map_err(Error::from))?;
             on_event(Event::Check { done, of });
-            if self.options.stop.load(Ordering::Relaxed) {
+            if world.any(self.options.stop.load(Ordering::Relaxed))? {
                 return Ok(false);
             }
         }
@@ -313,69 +347,80 @@ impl<'a> Run<'a> {
             return Ok(true);
         }
         let schedule = Schedule::new(&self.recipe.schedule, self.recipe.epochs, batches);
+        let (world, in_step) = (&self.options.world, self.recipe.optimizer.grad_accum_steps);
+        let lr = |batch: usize| self.recipe.optimizer.lr * schedule.factor(epoch * batches + batch);
+        let branch = ranks::branch(self.recipe, world)?;
+        let is_mine = |batch: &usize| branch.contains(&(batch % in_step));
+        let mut mine = loader.epoch_of(epoch as u64, (self.progress.batch..batches).filter(is_mine));
+        let mut unreadable = Vec::new();
         let mut clock = Instant::now();
         // A save is due after so many batches, at the next step of the optimiser.
         let mut next_save = self.progress.batch + self.recipe.checkpoint.every_batches;
-        for batch in loader.epoch(epoch as u64, self.progress.batch) {
-            let mut batch = batch?;
-            for (_, message) in std::mem::take(&mut batch.unreadable) {
-                on_event(Event::Warning(&format!("Skipped {message}")));
+        while self.progress.batch < batches {
+            let first = self.progress.batch;
+            let end = ((first / in_step + 1) * in_step).min(batches);
+            let mut reports = Vec::new();
+            for batch in (first..end).filter(is_mine) {
+                let number = epoch * batches + batch;
+                let progress = number as f64 / (self.recipe.epochs * batches) as f64;
+                let moment = Moment { batch: number as u64, progress, lr: lr(batch) };
+                let loaded = mine.next().unwrap_or_else(|| unreachable!("the loader has as many batches"))?;
+                reports.push(self.train_batch(loaded, stage, moment)?);
             }
-            let number = epoch * batches + self.progress.batch;
-            let lr = self.recipe.optimizer.lr * schedule.factor(number);
-            let progress = number as f64 / (self.recipe.epochs * batches) as f64;
-            self.train_batch(batch, stage, Moment { batch: number as u64, progress, lr })?;
-            self.progress.batch += 1;
-            self.progress.sums.lr = lr;
-            let done = self.progress.batch;
-            let steps = done.is_multiple_of(self.recipe.optimizer.grad_accum_steps) || done == batches;
-            if steps {
-                self.step(lr, on_event)?;
+            let reports = world.gather(reports)?.concat();
+            for report in &reports {
+                for message in &report.unreadable {
+                    on_event(Event::Warning(&format!("Skipped {message}")));
+                    unreadable.push(message.clone());
+                }
+                self.progress.sums.add(report);
+            }
+            world.told_once(loader.check_unreadable(&unreadable).map_err(Error::from))?;
+            self.progress.batch = end;
+            self.progress.sums.lr = lr(end - 1);
+            if reports.iter().any(|report| report.images > 0) {
+                self.step(lr(end - 1), on_event)?;
+            } else {
+                // None of the pictures could be read, which was said.
+                self.stepper.discard();
             }
             self.progress.sums.seconds += clock.elapsed().as_secs_f64();
             clock = Instant::now();
-            on_event(Event::Batch {
-                epoch: epoch + 1,
-                stage,
-                done,
-                of: batches,
-                loss: self.progress.sums.mean_loss().unwrap_or(f64::NAN),
-                lr,
-                images_per_s: self.progress.sums.images_per_s(),
-            });
-            let stop = self.options.stop.load(Ordering::Relaxed);
-            if steps && (stop || (done >= next_save && done < batches)) {
-                next_save = done + self.recipe.checkpoint.every_batches;
+            for batch in first..end {
+                on_event(Event::Batch {
+                    epoch: epoch + 1,
+                    stage,
+                    done: batch + 1,
+                    of: batches,
+                    loss: self.progress.sums.mean_loss().unwrap_or(f64::NAN),
+                    lr: lr(batch),
+                    images_per_s: self.progress.sums.images_per_s(),
+                });
+            }
+            let stop = world.any(self.options.stop.load(Ordering::Relaxed))?;
+            if stop || (end >= next_save && end < batches) {
+                next_save = end + self.recipe.checkpoint.every_batches;
                 self.save_last(on_event)?;
             }
-            if steps && stop {
+            if stop {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn train_batch(&mut self, batch: Batch, stage: Stage, moment: Moment) -> Result<()> {
+    fn train_batch(&mut self, mut batch: Batch, stage: Stage, moment: Moment) -> Result<BatchReport> {
+        let unreadable = std::mem::take(&mut batch.unreadable).into_iter().map(|(_, message)| message).collect();
         if batch.labels.is_empty() {
-            return Ok(());
+            self.stepper.skip()?;
+            return Ok(BatchReport { loss: None, correct: 0, images: 0, unreadable });
         }
         let inputs = Inputs::new(batch, &self.options.device)?;
         let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, moment)?;
-        let sums = &mut self.progress.sums;
-        sums.seen += images;
-        if loss.is_finite() {
-            sums.images += images;
-            sums.loss += loss * images as f64;
-            sums.correct += correct;
-        }
-        Ok(())
+        Ok(BatchReport { loss: Some(loss).filter(|loss| loss.is_finite()), correct, images, unreadable })
     }
 
     fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        if !self.stepper.has_batches() {
-            // None of the pictures could be read, which was said.
-            return Ok(());
-        }
         if let Some(norm) = self.stepper.update(&self.network, lr)? {
             self.progress.not_finite = 0;
             self.progress.sums.steps += 1;
@@ -392,7 +437,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let last = last_path(&self.options.output);
-        Err(Error::NotFinite { steps: *not_finite, epoch: *epoch + 1, checkpoint: last.exists().then_some(last) })
+        let error =
+            Error::NotFinite { steps: *not_finite, epoch: *epoch + 1, checkpoint: last.exists().then_some(last) };
+        self.options.world.told_once(Err(error))
     }
 
     /// Validates, writes the epoch's line and its checkpoints; false if told to stop before.
@@ -424,13 +471,15 @@ impl<'a> Run<'a> {
             seconds: Some(sums.seconds),
         };
         let best = self.progress.finish_epoch(&record, data.may_choose());
-        if best {
-            self.save_best()?;
+        if self.options.world.is_first() {
+            if best {
+                self.save_best()?;
+            }
+            self.keep_epoch(epoch)?;
+            let metrics = self.options.output.join("metrics.jsonl");
+            self.lines.push(serde_json::to_string(&record).map_err(|e| Error::io(&metrics, e.into()))?);
+            write_lines(&metrics, &self.lines)?;
         }
-        self.keep_epoch(epoch)?;
-        let metrics = self.options.output.join("metrics.jsonl");
-        self.lines.push(serde_json::to_string(&record).map_err(|e| Error::io(&metrics, e.into()))?);
-        write_lines(&metrics, &self.lines)?;
         self.save_last(on_event)?;
         on_event(Event::Epoch { record: &record, best });
         Ok(true)
@@ -441,7 +490,8 @@ impl<'a> Run<'a> {
         let mut work = || {
             let views = TestViews::default();
             let nothing_more = &mut |_: &[usize], _: &Prediction| Ok(());
-            evaluate_until(&self.network, data.validation(), views, &self.options.stop, nothing_more, &mut on_batch)
+            let TrainOptions { world, stop, .. } = self.options;
+            evaluate_until(&self.network, world, data.validation(), views, stop, nothing_more, &mut on_batch)
         };
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, work),
@@ -449,8 +499,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Has the best network know what the held-out pictures say of it; false if told to stop before.
+    /// Has the best network know what the held-out pictures say of it; false if told to stop before. The first rank does it alone: what
+    /// is written is its.
     fn measure_held_out(&self, data: &Data, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        if !self.options.world.is_first() {
+            return Ok(true);
+        }
         let path = best_path(&self.options.output);
         let mut network = checkpoint::load_network(&path, &self.options.device)?;
         network.held_out = None;
@@ -493,6 +547,9 @@ impl<'a> Run<'a> {
     }
 
     fn save_last(&self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if !self.options.world.is_first() {
+            return Ok(());
+        }
         let path = last_path(&self.options.output);
         let none = std::collections::BTreeMap::new();
         let averages = self.stepper.ema().map_or(&none, |ema| ema.averages());

@@ -12,7 +12,6 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::objective::batch_rng;
-use super::step::with_buffers_kept;
 use crate::recipe::Probe;
 use crate::{Inputs, Network, Result};
 
@@ -29,10 +28,12 @@ pub(super) fn probe(network: &Network, inputs: &Inputs, region: &Region, batch: 
     let direction = Tensor::from_vec(signs, (pictures, 4), boxes.device())?;
     let step = direction.affine(settings.probe_step, 0.0)?;
     let losses = |boxes: Tensor| losses(network, inputs, &region.with_boxes(boxes));
-    let (more, less) = with_buffers_kept(&network.params, || {
+    // What is looked at there is nothing for the running statistics.
+    let (probed, _) = network.params.deferred(|| -> Result<_> {
         let boxes = boxes.detach();
         Ok((losses((&boxes + &step)?)?, losses((&boxes - &step)?)?))
-    })?;
+    });
+    let (more, less) = probed?;
     // Of signs the reciprocal is the sign itself.
     let mut slopes = (more - less)?.affine(0.5 / settings.probe_step, 0.0)?;
     if settings.probe == Probe::Shuffled {

@@ -45,7 +45,26 @@ pub struct Sums {
     pub lr: f64,
 }
 
+/// What one batch gave, for every rank.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct BatchReport {
+    /// None where it wasn't finite, or there is no picture.
+    pub loss: Option<f64>,
+    pub correct: usize,
+    pub images: usize,
+    pub unreadable: Vec<String>,
+}
+
 impl Sums {
+    pub(super) fn add(&mut self, report: &BatchReport) {
+        self.seen += report.images;
+        if let Some(loss) = report.loss {
+            self.images += report.images;
+            self.loss += loss * report.images as f64;
+            self.correct += report.correct;
+        }
+    }
+
     /// Mean loss, where there was a finite one.
     pub fn mean_loss(&self) -> Option<f64> {
         (self.images > 0).then(|| self.loss / self.images as f64)

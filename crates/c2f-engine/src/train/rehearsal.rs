@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::progress::stage_of;
 use super::{Data, Event, Moment, Stepper, begin, loader};
-use crate::{Error, Inputs, Recipe, Result, Stage};
+use crate::{Error, Inputs, Recipe, Result, Stage, World};
 
 /// Batches of each stage that are trained on; the first also fills caches and isn't timed.
 const BATCHES: usize = 3;
@@ -36,7 +36,7 @@ pub struct Rehearsal {
 pub fn rehearse(recipe: &Recipe, device: &Device, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Rehearsal> {
     recipe.validate()?;
     let data = Data::open(recipe)?;
-    let mut network = begin(recipe, &data, device, on_event)?;
+    let (mut network, _) = begin(recipe, &data, device, &World::Single, on_event)?;
     let loader = loader(&network, &data)?;
     let mut stepper = Stepper::new(&network)?;
     let (mut loss, mut seconds) = (f64::NAN, 0.0);

@@ -281,6 +281,7 @@ fn two_half_batches_accumulate_to_the_gradient_of_one() {
     once.set("ema.decay=0.5").unwrap();
     // Centres follow every batch.
     once.set("loss.center_weight=0").unwrap();
+    once.set("optimizer.grad_accum_steps=2").unwrap();
     let mut networks = Vec::new();
     for repeats in [1, 2] {
         let network = network(&once);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_engine::{Event, Method, Network, Recipe, Result, RunFolder, Summary, TrainOptions, train};
+use c2f_engine::{Event, Method, Network, Recipe, Result, RunFolder, Summary, TrainOptions, World, train};
 use candle_core::Device;
 
 /// 24 training pictures of 3 classes at 32 pixels in batches of 6: four batches an epoch.
@@ -35,7 +35,7 @@ pub fn network(recipe: &Recipe) -> Network {
 pub fn options(output: &Path, resume: bool) -> TrainOptions {
     let stop = Arc::new(AtomicBool::new(false));
     let output = if resume { RunFolder::reopen(output) } else { RunFolder::create(output) };
-    TrainOptions { output: output.unwrap(), resume, device: Device::Cpu, stop }
+    TrainOptions { output: output.unwrap(), resume, device: Device::Cpu, world: World::Single, stop }
 }
 
 /// Trains until `batches` batches are done.

@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use c2f_engine::Evaluation;
 use c2f_engine::measures::{Measures, measure};
-use c2f_engine::{Selection, select};
+use c2f_engine::{Evaluation, Selection, World, select};
 use serde::Serialize;
 
 use super::data_spec::data_spec;
+use super::together::{self, in_world};
 use super::views::ViewOptions;
-use super::{checkpoint_file, device, measures, path, percent, print, print_json};
+use super::{checkpoint_file, device, measures, path, percent, print, print_json, usage};
 use crate::bars;
 
 #[derive(clap::Args)]
@@ -36,6 +36,8 @@ pub struct Args {
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
+    #[command(flatten)]
+    together: together::Options,
 }
 
 /// Accuracies are shares in 0..1; what a method doesn't have is null.
@@ -63,25 +65,37 @@ struct Full {
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    in_world(|world| run_in(&world.clone().with_timeout(args.together.timeout()), args))
+}
+
+fn run_in(world: &World, args: &Args) -> Result<()> {
+    if args.full && world.size() > 1 {
+        return Err(usage("--full needs all that one process sees: start it once, without mpirun or srun"));
+    }
     let device = device(&args.device)?;
     let spec = data_spec(&args.data)?;
     let network = checkpoint_file::network(&args.checkpoint, &device)?;
     let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
-    if trained_on > 0 {
+    if trained_on > 0 && world.is_first() {
         tracing::warn!(
             "{trained_on} of the {} pictures of {split} trained this network: its accuracy on new ones will be lower",
             samples.len()
         );
     }
     let views = args.views.views();
-    let bar = bars::bar(&split, samples.len());
-    let mut show = |done: usize, _: usize| bar.set_position(done as u64);
+    let bar = world.is_first().then(|| bars::bar(&split, samples.len()));
+    let mut show = |done: usize, _: usize| {
+        if let Some(bar) = &bar {
+            bar.set_position(done as u64);
+        }
+    };
     let (evaluation, full) = if args.full {
         let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;
         (evaluation, Some(Full { split: split.clone(), trained_on, measures }))
     } else {
-        (c2f_engine::evaluate(&network, &samples, views, &mut show)?, None)
+        (c2f_engine::evaluate_in(world, &network, &samples, views, &mut show)?, None)
     };
+    let Some(bar) = bar else { return Ok(()) };
     bar.finish_and_clear();
     for message in &evaluation.unreadable {
         tracing::warn!("Skipped {message}");

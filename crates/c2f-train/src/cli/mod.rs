@@ -16,6 +16,7 @@ mod results;
 mod serve;
 mod shell;
 mod signals;
+mod together;
 mod train;
 mod views;
 mod weights;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
-use c2f_engine::{Event, Recipe, RunFolder, TrainOptions};
+use anyhow::{Context, Result};
+use c2f_engine::{Event, Recipe, RunFolder, TrainOptions, World};
 use candle_core::Device;
 use indicatif::HumanDuration;
 
 use super::data_spec::on_disk;
 use super::signals::Signals;
+use super::together::{self, in_world};
 use super::weights_file::weights_file;
 use super::{device, one_line, path, print, results, usage};
 use crate::bars::TrainBars;
@@ -51,17 +52,29 @@ pub struct Args {
     /// Decides initial weights, order and augmentation; the same as --set seed=N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
+    #[command(flatten)]
+    together: together::Options,
 }
 
 /// Gives the exit status: that of a signal, if one came.
 pub fn run(args: &Args) -> Result<u8> {
+    in_world(|world| run_in(world, args))
+}
+
+fn run_in(world: &World, args: &Args) -> Result<u8> {
     let device = device(args.device.as_deref().unwrap_or("cpu"))?;
     if args.dry_run {
         return rehearse(args, &device).map(|()| 0);
     }
     let signals = Signals::listen()?;
-    let (recipe, output) = if args.resume { resumed_run(args)? } else { new_run(args)? };
-    let options = TrainOptions { output, resume: args.resume, device, stop: Arc::clone(&signals.stop) };
+    let (recipe, output) = first_ranks_run(world, args)?;
+    // What the first rank has fetched before may have taken as long as it liked.
+    let world = world.clone().with_timeout(args.together.timeout());
+    let options = TrainOptions { output, resume: args.resume, device, world, stop: Arc::clone(&signals.stop) };
+    if !options.world.is_first() {
+        c2f_engine::train(&recipe, &options, &mut |_: Event<'_>| {})?;
+        return Ok(signals.exit_status());
+    }
     let mut bars = TrainBars::default();
     let mut board = args.tensorboard.then(|| Board::new(&options.output));
     let summary = c2f_engine::train(&recipe, &options, &mut |event| {
@@ -82,6 +95,20 @@ pub fn run(args: &Args) -> Result<u8> {
             tracing::warn!("{}", one_line(&error));
             Ok(status)
         }
+    }
+}
+
+/// The recipe and the folder, which the first rank finds, makes and holds for all.
+fn first_ranks_run(world: &World, args: &Args) -> Result<(Recipe, RunFolder)> {
+    let find = || if args.resume { resumed_run(args) } else { new_run(args) };
+    let found = world.is_first().then(find).transpose()?;
+    let told = found.as_ref().map(|(recipe, folder)| (recipe.to_toml(), folder.to_path_buf()));
+    let told = world.gather(told).map_err(c2f_engine::Error::from)?.swap_remove(0);
+    match (found, told) {
+        (None, Some((recipe, folder))) => {
+            Ok((Recipe::from_toml("of rank 0", &recipe)?, RunFolder::of_another(&folder)))
+        }
+        (found, _) => found.context("rank 0 has no run"),
     }
 }
 
