@@ -25,6 +25,16 @@ const EXAMPLES: [&str; 4] = ["fine_tune", "attention_head", "pictures_in_memory"
 const CANDLE_DATASETS: &str = "clippy -p c2f-data -p c2f-engine --features c2f-engine/candle-datasets \
     --lib --test candle --example cifar --quiet -- -D warnings";
 
+/// With MPI, where its compiler is: everywhere, so that the features are the same and nothing is built twice.
+fn together() -> &'static [&'static str] {
+    let found = Command::new("mpicc").arg("--version").output().is_ok_and(|output| output.status.success());
+    if found {
+        return &["--features", "c2f-train/mpi"];
+    }
+    eprintln!("there is no mpicc (libopenmpi-dev): what needs MPI is neither built nor tested");
+    &[]
+}
+
 /// Runs the checks one after the other and stops at the first that fails.
 pub fn ci(root: &Path) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -35,10 +45,12 @@ pub fn ci(root: &Path) -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     crate::tidy::check(root)?;
     crate::kernels::check(root)?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    let together = together();
+    let workspace = |task: &[&str], rest: &[&str]| cargo(&[task, &["--workspace"], together, rest].concat());
+    workspace(&["clippy"], &["--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(&CANDLE_DATASETS.split(' ').collect::<Vec<_>>())?;
-    cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?;
-    cargo(&["test", "--workspace"])?;
+    workspace(&["doc"], &["--no-deps", "--quiet"])?;
+    workspace(&["test"], &[])?;
     for example in EXAMPLES {
         run(Command::new(root.join("target/debug/examples").join(example)))?;
     }
@@ -47,7 +59,8 @@ pub fn ci(root: &Path) -> Result<()> {
     // Whole networks take ten minutes in portable code, which has no kernels that the operations' tests don't run.
     for (set, networks) in [("avx2", &["--test", "reference"][..]), ("portable", &[])] {
         let mut command = Command::new("cargo");
-        command.args(["test", "--workspace", "--quiet", "--lib"]).current_dir(root).env("C2F_SIMD", set);
+        command.args(["test", "--workspace", "--quiet", "--lib"]).args(together);
+        command.current_dir(root).env("C2F_SIMD", set);
         command.args(KERNEL_TESTS.iter().flat_map(|test| ["--test", test])).args(networks);
         run(command)?;
     }
