@@ -12,16 +12,20 @@ const MOST_LINES: usize = 600;
 const PROGRAM: &str = "c2f-train";
 
 /// What each library may know of the others. The program knows them all.
-const KNOWS: [(&str, &[&str]); 11] = [
+const KNOWS: [(&str, &[&str]); 12] = [
     ("c2f-ops", &[]),
     ("c2f-files", &[]),
     ("c2f-dist", &[]),
     ("c2f-data", &["c2f-files"]),
     ("c2f-hub", &["c2f-files"]),
+    ("c2f-onnx", &["c2f-ops"]),
     ("c2f-losses", &["c2f-ops"]),
     ("c2f-backbone", &["c2f-ops"]),
     ("c2f-attention", &["c2f-ops", "c2f-backbone"]),
-    ("c2f-engine", &["c2f-ops", "c2f-files", "c2f-dist", "c2f-data", "c2f-losses", "c2f-backbone", "c2f-attention"]),
+    (
+        "c2f-engine",
+        &["c2f-ops", "c2f-onnx", "c2f-files", "c2f-dist", "c2f-data", "c2f-losses", "c2f-backbone", "c2f-attention"],
+    ),
     ("c2f-report", &["c2f-files", "c2f-data", "c2f-backbone", "c2f-engine"]),
     ("c2f-serve", &["c2f-data", "c2f-engine", "c2f-report"]),
 ];

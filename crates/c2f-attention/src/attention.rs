@@ -1,5 +1,6 @@
 //! Attention maps.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Conv2dOptions, ConvNormAct, ConvNormActOptions, Init, Params, Pass};
 use c2f_ops::{Activation, Format, Maps};
 use candle_core::{ModuleT, Tensor};
@@ -45,6 +46,14 @@ impl AttentionMaps {
     pub fn run(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
         let features = Maps::new(features, Format::ChannelsFirst)?;
         Ok(self.layer.run(&features, pass)?.to_tensor(Format::ChannelsFirst)?)
+    }
+
+    /// Describes what [`run`](Self::run) computes, by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// If the layer hasn't that set of statistics.
+    pub fn describe(&self, graph: &mut Graph, features: Value, pass: &Pass) -> Result<Value> {
+        Ok(self.layer.describe(graph, features, pass)?)
     }
 }
 

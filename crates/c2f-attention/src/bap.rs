@@ -1,5 +1,6 @@
 //! Bilinear attention pooling.
 
+use c2f_ops::graph::{Graph, Value};
 use candle_core::{D, Tensor};
 
 use crate::{Error, Result};
@@ -37,4 +38,28 @@ pub fn normalise_parts(raw: &Tensor) -> Result<Tensor> {
     // 1e-24 is the square of F.normalize's 1e-12; as any root is 0 or at least 1e-6, it matters for all zeros only.
     let length = root.sqr()?.sum_keepdim(D::Minus1)?.affine(1.0, 1e-24)?.sqrt()?;
     Ok(root.broadcast_div(&length)?)
+}
+
+/// Describes [`bilinear_attention_pooling`].
+pub(crate) fn describe_pooling(graph: &mut Graph, features: Value, attention: Value) -> Value {
+    let size = graph.shape(features, 2..4);
+    let places = graph.product(size);
+    let [features, attention] = [features, attention].map(|maps| graph.reshape(maps, &[0, 0, -1]));
+    let features = graph.transpose(features, &[0, 2, 1]);
+    let sums = graph.op("MatMul", &[attention, features]);
+    let means = graph.op("Div", &[sums, places]);
+    graph.reshape(means, &[0, -1])
+}
+
+/// Describes [`normalise_parts`].
+pub(crate) fn describe_normalising(graph: &mut Graph, raw: Value) -> Value {
+    let (sign, size) = (graph.op("Sign", &[raw]), graph.op("Abs", &[raw]));
+    let size = graph.affine(size, 1.0, 1e-12);
+    let size = graph.op("Sqrt", &[size]);
+    let root = graph.op("Mul", &[sign, size]);
+    let square = graph.op("Mul", &[root, root]);
+    let square = graph.sum(square, &[1]);
+    let square = graph.affine(square, 1.0, 1e-24);
+    let length = graph.op("Sqrt", &[square]);
+    graph.op("Div", &[root, length])
 }

@@ -1,9 +1,10 @@
 //! Regions that nothing has learnt: what a fine look is worth by itself.
 
+use c2f_ops::graph::{Graph, Value};
 use candle_core::Tensor;
 
-use crate::region::centres;
-use crate::{RegionSource, Result};
+use crate::region::{RegionValues, centres, describe_centres};
+use crate::{Error, RegionSource, Result, SamplingValues};
 
 /// Boxes (B, 4) of `area`, a share of the picture, for pictures (B, 3, H, W): in the middle, or anywhere. x1, y1, x2, y2 in
 /// 0..=1. Where a picture's random box lies is decided by its pixels, so that it is the same in any batch, and another for
@@ -34,6 +35,39 @@ pub(crate) fn map(boxes: &Tensor, size: (usize, usize)) -> Result<Tensor> {
     let (height, width) = size;
     let (rows, columns) = (inside(1, height)?.unsqueeze(2)?, inside(0, width)?.unsqueeze(1)?);
     Ok(rows.broadcast_mul(&columns)?.unsqueeze(1)?)
+}
+
+/// Describes [`boxes`] and [`map`] for `pictures` of `size`, height and width.
+pub(crate) fn describe(
+    graph: &mut Graph,
+    pictures: Value,
+    size: Value,
+    source: RegionSource,
+    area: f64,
+) -> Result<RegionValues> {
+    if source == RegionSource::Random {
+        let message = "random: ONNX has no operators for a box that is decided by the bits of the pixels".to_owned();
+        return Err(Error::Config { setting: "inverse.region", message });
+    }
+    let (low, high) = ((1.0 - area.sqrt()) * 0.5, (1.0 - area.sqrt()) * 0.5 + area.sqrt());
+    let (from, to) = (graph.scalar(low), graph.scalar(high));
+    let [rows, columns] = [(0, 1), (1, 0)].map(|(place, axis)| {
+        let size = graph.narrow(size, 0, place);
+        let centres = describe_centres(graph, size);
+        let after = graph.op("GreaterOrEqual", &[centres, from]);
+        let before = graph.op("LessOrEqual", &[centres, to]);
+        let inside = graph.op("And", &[after, before]);
+        let inside = graph.to_float(inside);
+        graph.unsqueeze(inside, &[axis])
+    });
+    let square = graph.op("Mul", &[rows, columns]);
+    let (batch, one, four) = (graph.shape(pictures, 0..1), graph.ints(&[1]), graph.ints(&[4]));
+    let shape = graph.concat(&[batch, one, size], 0);
+    let map = graph.op("Expand", &[square, shape]);
+    let corners = graph.floats(&[low, low, high, high].map(|corner| corner as f32), &[4]);
+    let shape = graph.concat(&[batch, four], 0);
+    let boxes = graph.op("Expand", &[corners, shape]);
+    Ok(RegionValues { map, sampling: Some(SamplingValues::Boxes(boxes)), detail: None })
 }
 
 /// Two numbers in 0..1 that the bits of the values decide (FNV-1a, then the finaliser of MurmurHash3).

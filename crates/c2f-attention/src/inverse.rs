@@ -1,11 +1,12 @@
 //! The inverse mapping: from attended feature maps back to the picture.
 
 use c2f_backbone::Endpoint;
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvNormAct, ConvNormActOptions, ConvPadding, Init, Params, Pass};
 use c2f_ops::{Activation, Format, Maps, Padding, resize_bilinear};
 use candle_core::{Tensor, Var};
 
-use crate::{Error, InverseConfig, RegionSource, Result, Sampling};
+use crate::{Error, InverseConfig, RegionSource, Result, Sampling, SamplingValues};
 
 /// Learns where in the picture the attended feature maps E_k = A_k . F came from.
 ///
@@ -78,6 +79,36 @@ impl InverseMapping {
         };
         sigmoid(&shifted(&resize_bilinear(&logit, size, false, Format::ChannelsFirst)?, self.shift)?)
     }
+
+    /// Describes what [`run`](Self::run) computes, by the running statistics of the pass; `size` are two whole numbers, height
+    /// and width.
+    ///
+    /// # Errors
+    /// If a layer hasn't that set of statistics.
+    pub fn describe(
+        &self,
+        graph: &mut Graph,
+        features: Value,
+        attention: Value,
+        size: Value,
+        pass: &Pass,
+    ) -> Result<Value> {
+        let shortcut = describe_above_mean(graph, attention);
+        let gain = graph.tensor(&self.attention_gain)?;
+        let logit = if let Some(decoder) = &self.decoder {
+            let logit = decoder.describe(graph, features, attention, pass)?;
+            let size = graph.shape(logit, 2..4);
+            let shortcut = graph.resize_bilinear(shortcut, size, false);
+            let shortcut = graph.op("Mul", &[shortcut, gain]);
+            graph.op("Add", &[logit, shortcut])
+        } else {
+            let (shortcut, bias) = (graph.op("Mul", &[shortcut, gain]), graph.tensor(&self.bias)?);
+            graph.op("Add", &[shortcut, bias])
+        };
+        let logit = graph.resize_bilinear(logit, size, false);
+        let logit = describe_shifted(graph, logit, size, self.shift);
+        Ok(graph.op("Sigmoid", &[logit]))
+    }
 }
 
 impl Decoder {
@@ -116,6 +147,23 @@ impl Decoder {
         Ok(format.to_nchw(&self.logit.run_as(&x, format, pass)?)?)
     }
 
+    fn describe(&self, graph: &mut Graph, features: Value, attention: Value, pass: &Pass) -> Result<Value> {
+        let projected = self.project.describe(graph, features)?;
+        let size = graph.shape(features, 2..4);
+        let (attention, projected) = (graph.unsqueeze(attention, &[2]), graph.unsqueeze(projected, &[1]));
+        let stacked = graph.op("Mul", &[attention, projected]);
+        let channels = graph.ints(&[0, -1]);
+        let shape = graph.concat(&[channels, size], 0);
+        let mut x = graph.reshape_to(stacked, shape);
+        for stage in &self.stages {
+            let (size, two) = (graph.shape(x, 2..4), graph.ints(&[2]));
+            let size = graph.op("Mul", &[size, two]);
+            let larger = graph.resize_bilinear(x, size, false);
+            x = stage.describe(graph, larger, pass)?;
+        }
+        Ok(self.logit.describe(graph, x)?)
+    }
+
     /// The projected attended feature maps, M * d channels, part by part. A_k is one number per place, so the
     /// projection of A_k . F is A_k times that of F: it is computed once, and (B, M, C, h, w) never exists.
     fn attended(&self, features: &Tensor, attention: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
@@ -144,6 +192,12 @@ pub fn lay_over(maps: &Tensor, endpoint: &Endpoint, size: (usize, usize)) -> Res
     shifted(&resize_bilinear(maps, size, false, Format::ChannelsFirst)?, endpoint.shift())
 }
 
+/// Describes [`lay_over`].
+pub fn describe_lay_over(graph: &mut Graph, maps: Value, endpoint: &Endpoint, size: Value) -> Value {
+    let maps = graph.resize_bilinear(maps, size, false);
+    describe_shifted(graph, maps, size, endpoint.shift())
+}
+
 /// Maps (B, C, H, W) moved by so many pixels down and to the right, their edges being repeated behind them.
 fn shifted(maps: &Tensor, pixels: f64) -> Result<Tensor> {
     if pixels == 0.0 {
@@ -156,6 +210,23 @@ fn shifted(maps: &Tensor, pixels: f64) -> Result<Tensor> {
     Sampling::Boxes(boxes.broadcast_as((batch, 4))?).sample(maps, (height, width))
 }
 
+/// Describes [`shifted`], of maps of `size`, height and width.
+fn describe_shifted(graph: &mut Graph, maps: Value, size: Value, pixels: f64) -> Value {
+    if pixels == 0.0 {
+        return maps;
+    }
+    let size_float = graph.to_float(size);
+    let pixels = graph.scalar(-pixels);
+    let start = graph.op("Div", &[pixels, size_float]);
+    let [y, x] = [0, 1].map(|place| graph.narrow(start, 0, place));
+    let [bottom, right] = [y, x].map(|start| graph.affine(start, 1.0, 1.0));
+    let corners = graph.concat(&[x, y, right, bottom], 0);
+    let (batch, four) = (graph.shape(maps, 0..1), graph.ints(&[4]));
+    let shape = graph.concat(&[batch, four], 0);
+    let boxes = graph.op("Expand", &[corners, shape]);
+    SamplingValues::Boxes(boxes).describe(graph, maps, size)
+}
+
 /// How the mean over the maps of attention (B, M, h, w) at each place compares with its mean over the picture, less 1:
 /// (B, 1, h, w), -1 where there is no attention, 0 everywhere in an even picture.
 fn above_mean(attention: &Tensor) -> Result<Tensor> {
@@ -163,6 +234,15 @@ fn above_mean(attention: &Tensor) -> Result<Tensor> {
     // The small constant decides only where there is no attention at all.
     let mean = map.mean_keepdim((2, 3))?.affine(1.0, 1e-6)?;
     Ok(map.broadcast_div(&mean)?.affine(1.0, -1.0)?)
+}
+
+/// Describes [`above_mean`].
+fn describe_above_mean(graph: &mut Graph, attention: Value) -> Value {
+    let map = graph.mean(attention, &[1]);
+    let mean = graph.mean(map, &[2, 3]);
+    let mean = graph.affine(mean, 1.0, 1e-6);
+    let share = graph.op("Div", &[map, mean]);
+    graph.affine(share, 1.0, -1.0)
 }
 
 /// 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: finite, with its gradient, for any x.

@@ -1,13 +1,14 @@
 //! The model that looks twice.
 
 use c2f_backbone::{Backbone, Endpoint};
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Init, Linear, Params, Pass};
 use c2f_ops::{Format, global_avg_pool, log_softmax};
 use candle_core::{ModuleT, Tensor};
 
 use crate::{
-    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, Result, Sampling,
-    bilinear_attention_pooling, fixed, normalise_parts, region,
+    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, RegionValues, Result, Sampling,
+    bap, bilinear_attention_pooling, fixed, normalise_parts, region,
 };
 
 /// What one look at a picture gives.
@@ -21,6 +22,17 @@ pub struct Look {
     pub features: Tensor,
     /// Attention maps A (B, M, h, w), not negative; none with a pooled head.
     pub attention: Option<Tensor>,
+}
+
+/// A [`Look`] in a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct LookValues {
+    /// [`Look::logits`]
+    pub logits: Value,
+    /// [`Look::features`]
+    pub features: Value,
+    /// [`Look::attention`]
+    pub attention: Option<Value>,
 }
 
 /// What the model gives.
@@ -91,6 +103,62 @@ impl Model {
         let features = self.backbone.run(x, pass)?;
         let attention = self.attend(&features, pass)?;
         self.classify(features, attention, pass)
+    }
+
+    /// Describes what [`look`](Self::look) computes of pictures of `size` (height, width), by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// If the backbone can't take pictures of that size or has no description.
+    pub fn describe_look(&self, graph: &mut Graph, x: Value, size: (usize, usize), pass: &Pass) -> Result<LookValues> {
+        let features = self.backbone.describe(graph, x, size, pass)?;
+        let Some(head) = &self.parts else {
+            let pooled = graph.mean(features, &[2, 3]);
+            let pooled = graph.reshape(pooled, &[0, -1]);
+            return Ok(LookValues { logits: self.classifier.describe(graph, pooled)?, features, attention: None });
+        };
+        let attention = head.attention.describe(graph, features, pass)?;
+        let raw = bap::describe_pooling(graph, features, attention);
+        let parts = bap::describe_normalising(graph, raw);
+        let scaled = graph.affine(parts, head.scale, 0.0);
+        Ok(LookValues { logits: self.classifier.describe(graph, scaled)?, features, attention: Some(attention) })
+    }
+
+    /// Describes what [`region`](Self::region) computes of `pictures`, the coarse look's, whose height and width are the two whole
+    /// numbers `size`.
+    ///
+    /// # Errors
+    /// If the model has no inverse mapping, or its region is [`RegionSource::Random`](crate::RegionSource::Random).
+    pub fn describe_region(
+        &self,
+        graph: &mut Graph,
+        pictures: Value,
+        size: Value,
+        coarse: &LookValues,
+        pass: &Pass,
+    ) -> Result<RegionValues> {
+        let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
+        let Some(inverse) = &self.inverse else {
+            return fixed::describe(graph, pictures, size, config.source, config.area);
+        };
+        let attention = coarse.attention.ok_or_else(without_inverse)?;
+        let map = inverse.describe(graph, coarse.features, attention, size, pass)?;
+        Ok(Region::describe(graph, map, size, config.mode, config.zoom_std))
+    }
+
+    /// Describes what [`fine_input`](Self::fine_input) computes of the coarse look's pictures and their `source`.
+    ///
+    /// # Errors
+    /// If the model has no inverse mapping.
+    pub fn describe_fine_input(
+        &self,
+        graph: &mut Graph,
+        coarse: Value,
+        source: Value,
+        region: &RegionValues,
+        size: Value,
+    ) -> Result<Value> {
+        let config = self.config.inverse.as_ref().ok_or_else(without_inverse)?;
+        Ok(region::describe(graph, config.mode, coarse, source, region, size))
     }
 
     /// The attention maps (B, M, h, w) of the backbone's feature maps (B, C, h, w); none with a pooled head.

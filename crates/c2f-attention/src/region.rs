@@ -1,9 +1,10 @@
 //! Applying the region map to the picture.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::{Format, resize_bilinear};
 use candle_core::Tensor;
 
-use crate::{Error, RegionMode, Result, Sampling};
+use crate::{Error, RegionMode, Result, Sampling, SamplingValues};
 
 /// Smallest side of a zoom's box, as a fraction of the picture's.
 pub const MIN_BOX: f64 = 0.1;
@@ -36,6 +37,29 @@ impl Region {
         Ok(Self { map, sampling, detail })
     }
 
+    /// Describes what [`new`](Self::new) computes; `size` are two whole numbers, height and width of the map.
+    pub(crate) fn describe(
+        graph: &mut Graph,
+        map: Value,
+        size: Value,
+        mode: RegionMode,
+        zoom_std: f64,
+    ) -> RegionValues {
+        let sampling = match mode {
+            RegionMode::Mask => None,
+            RegionMode::Zoom | RegionMode::MaskZoom | RegionMode::Detail => {
+                Some(SamplingValues::Boxes(describe_boxes(graph, map, size, zoom_std)))
+            }
+            RegionMode::Warp => Some(SamplingValues::Warp(map)),
+        };
+        let detail = (mode == RegionMode::Detail).then(|| {
+            let maximum = graph.max(map, &[1, 2, 3]);
+            let maximum = graph.affine(maximum, 1.0, 1e-6);
+            graph.op("Div", &[map, maximum])
+        });
+        RegionValues { map, sampling, detail }
+    }
+
     /// (B): the share of each picture that the fine look gets to see. With a zoom that is its box: the moments of R don't
     /// change when all of R is dimmed, so that the mean of R says nothing then. With a mask alone it is the mean of R. Where
     /// places keep more or less detail it is the mean of that, and where they are stretched that of R as a share of its maximum.
@@ -60,6 +84,27 @@ impl Region {
     #[must_use]
     pub fn with_boxes(&self, boxes: Tensor) -> Self {
         Self { sampling: Some(Sampling::Boxes(boxes)), ..self.clone() }
+    }
+}
+
+/// A [`Region`] in a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct RegionValues {
+    /// [`Region::map`]
+    pub map: Value,
+    /// [`Region::sampling`]
+    pub sampling: Option<SamplingValues>,
+    /// [`Region::detail`]
+    pub detail: Option<Value>,
+}
+
+impl RegionValues {
+    /// [`Region::boxes`]
+    pub fn boxes(&self) -> Option<Value> {
+        match self.sampling {
+            Some(SamplingValues::Boxes(boxes)) => Some(boxes),
+            Some(SamplingValues::Warp(_)) | None => None,
+        }
     }
 }
 
@@ -114,6 +159,52 @@ fn extent(density: &Tensor, size: usize, zoom_std: f64) -> Result<(Tensor, Tenso
     Ok((low, high))
 }
 
+/// Describes [`region_boxes`] of maps of `size`, height and width.
+fn describe_boxes(graph: &mut Graph, map: Value, size: Value, zoom_std: f64) -> Value {
+    let density = graph.affine(map, 1.0, 1e-6);
+    let [x, y] = [(2, 1), (3, 0)].map(|(other, axis)| {
+        let sums = graph.sum(density, &[other]);
+        let sums = graph.reshape(sums, &[0, -1]);
+        let size = graph.narrow(size, 0, axis);
+        describe_extent(graph, sums, size, zoom_std)
+    });
+    graph.concat(&[x[0], y[0], x[1], y[1]], 1)
+}
+
+/// Describes [`extent`].
+fn describe_extent(graph: &mut Graph, density: Value, size: Value, zoom_std: f64) -> [Value; 2] {
+    let sum = graph.sum(density, &[1]);
+    let weights = graph.op("Div", &[density, sum]);
+    let centres = describe_centres(graph, size);
+    let weighted = graph.op("Mul", &[weights, centres]);
+    let mean = graph.sum(weighted, &[1]);
+    let deviation = graph.op("Sub", &[centres, mean]);
+    let square = graph.op("Mul", &[deviation, deviation]);
+    let weighted = graph.op("Mul", &[weights, square]);
+    let variance = graph.sum(weighted, &[1]);
+    let variance = graph.affine(variance, 1.0, 1e-12);
+    let deviation = graph.op("Sqrt", &[variance]);
+    let half = graph.affine(deviation, zoom_std, 0.0);
+    let least = graph.scalar(MIN_BOX / 2.0);
+    let half = graph.op("Max", &[half, least]);
+    [("Sub", 0.0, 1.0 - MIN_BOX), ("Add", MIN_BOX, 1.0)].map(|(operator, low, high)| {
+        let end = graph.op(operator, &[mean, half]);
+        let limits = [graph.scalar(low), graph.scalar(high)];
+        graph.op("Clip", &[end, limits[0], limits[1]])
+    })
+}
+
+/// Describes [`centres`] of `size` (1), a whole number: a row of them.
+pub(crate) fn describe_centres(graph: &mut Graph, size: Value) -> Value {
+    let size = graph.to_float(size);
+    let none = graph.ints(&[]);
+    let limit = graph.reshape_to(size, none);
+    let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
+    let numbers = graph.op("Range", &[zero, limit, one]);
+    let middles = graph.affine(numbers, 1.0, 0.5);
+    graph.op("Div", &[middles, size])
+}
+
 /// The middles (1, `size`), in 0..1, of so many pixels along an axis; device and element type are those of `like`.
 pub(crate) fn centres(size: usize, like: &Tensor) -> Result<Tensor> {
     let numbers = Tensor::arange(0u32, size as u32, like.device())?.to_dtype(like.dtype())?;
@@ -129,6 +220,17 @@ fn blurred(pictures: &Tensor) -> Result<Tensor> {
         resize_bilinear(&x, size, false, Format::ChannelsFirst)
     })?;
     Ok(resize_bilinear(&few, (height, width), false, Format::ChannelsFirst)?)
+}
+
+/// Describes [`blurred`] of pictures of `size`, height and width.
+fn describe_blurred(graph: &mut Graph, pictures: Value, size: Value) -> Value {
+    let few = [2, 4, 8].into_iter().fold(pictures, |x, share| {
+        let (less, share) = (graph.ints(&[share - 1]), graph.ints(&[share]));
+        let sum = graph.op("Add", &[size, less]);
+        let size = graph.op("Div", &[sum, share]);
+        graph.resize_bilinear(x, size, false)
+    });
+    graph.resize_bilinear(few, size, false)
 }
 
 /// The fine look's input (B, 3, H, W), of the coarse picture's size. It is sampled from `source`, which may be
@@ -155,6 +257,33 @@ pub(crate) fn apply(mode: RegionMode, coarse: &Tensor, source: &Tensor, region: 
         (_, None) => {
             let message = "the region doesn't say where to sample the picture".to_owned();
             Err(Error::Config { setting: "inverse.mode", message })
+        }
+    }
+}
+
+/// Describes [`apply`] for coarse pictures of `size`, height and width.
+pub(crate) fn describe(
+    graph: &mut Graph,
+    mode: RegionMode,
+    coarse: Value,
+    source: Value,
+    region: &RegionValues,
+    size: Value,
+) -> Value {
+    let Some(sampling) = region.sampling else { return graph.op("Mul", &[coarse, region.map]) };
+    let picture = sampling.describe(graph, source, size);
+    match mode {
+        RegionMode::Mask | RegionMode::Zoom | RegionMode::Warp => picture,
+        RegionMode::MaskZoom => {
+            let map = sampling.describe(graph, region.map, size);
+            graph.op("Mul", &[picture, map])
+        }
+        RegionMode::Detail => {
+            let blurred = describe_blurred(graph, picture, size);
+            let detail = sampling.describe(graph, region.detail.unwrap_or(region.map), size);
+            let difference = graph.op("Sub", &[picture, blurred]);
+            let difference = graph.op("Mul", &[difference, detail]);
+            graph.op("Add", &[blurred, difference])
         }
     }
 }

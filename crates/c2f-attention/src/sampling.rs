@@ -1,8 +1,10 @@
 //! Where the fine look samples a picture: the maker of its grid.
 
+use c2f_ops::graph::{Attribute, Graph, Value};
 use c2f_ops::{Format, GridPadding, affine_grid, grid_sample};
 use candle_core::{D, DType, Device, Tensor};
 
+use crate::region::describe_centres;
 use crate::{Error, Result, warp};
 
 /// Which points of a picture the fine look reads.
@@ -58,6 +60,55 @@ impl Sampling {
             Self::Warp(density) => Self::Warp(f(density)?),
         })
     }
+}
+
+/// A [`Sampling`] in a graph.
+#[derive(Clone, Copy, Debug)]
+pub enum SamplingValues {
+    /// [`Sampling::Boxes`]
+    Boxes(Value),
+    /// [`Sampling::Warp`]
+    Warp(Value),
+}
+
+impl SamplingValues {
+    /// Describes [`Sampling::sample`] of `pictures` at `size`, height and width. What lies beyond the middles of the outermost pixels is
+    /// moved there, which is the same as repeating them.
+    pub(crate) fn describe(self, graph: &mut Graph, pictures: Value, size: Value) -> Value {
+        let [x, y] = match self {
+            Self::Boxes(boxes) => describe_points(graph, boxes, size),
+            Self::Warp(density) => warp::describe(graph, density, size),
+        };
+        let [x, y] = [(x, 3), (y, 2)].map(|(point, axis)| {
+            let pixels = graph.shape(pictures, axis..axis + 1);
+            let pixels = graph.to_float(pixels);
+            let one = graph.scalar(1.0);
+            let pixel = graph.op("Div", &[one, pixels]);
+            let last = graph.op("Sub", &[one, pixel]);
+            let first = graph.op("Neg", &[last]);
+            let point = graph.op("Max", &[point, first]);
+            graph.op("Min", &[point, last])
+        });
+        let one = graph.ints(&[1]);
+        let whole = graph.concat(&[one, size, one], 0);
+        let [x, y] = [x, y].map(|points| graph.op("Expand", &[points, whole]));
+        let grid = graph.concat(&[x, y], 3);
+        graph.op_with("GridSample", &[pictures, grid], &[("align_corners", Attribute::Int(0))])
+    }
+}
+
+/// Describes the points of [`grid_of_boxes`]: x (B, 1, W, 1) and y (B, H, 1, 1).
+fn describe_points(graph: &mut Graph, boxes: Value, size: Value) -> [Value; 2] {
+    let [x, y] = [(0, 1), (1, 0)].map(|(corner, place)| {
+        let (from, to) = (graph.narrow(boxes, 1, corner), graph.narrow(boxes, 1, corner + 2));
+        let size = graph.narrow(size, 0, place);
+        let centres = describe_centres(graph, size);
+        let side = graph.op("Sub", &[to, from]);
+        let offset = graph.op("Mul", &[side, centres]);
+        let share = graph.op("Add", &[from, offset]);
+        graph.affine(share, 2.0, -1.0)
+    });
+    [graph.unsqueeze(x, &[1, 3]), graph.unsqueeze(y, &[2, 3])]
 }
 
 fn grid_of_boxes(boxes: &Tensor, size: (usize, usize)) -> Result<Tensor> {

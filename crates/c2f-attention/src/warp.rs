@@ -4,9 +4,11 @@
 //! (arXiv 1809.03355), equations 2 and 3: each point of the grid is drawn towards what is salient around it. It reads
 //! u(x, y) = sum S(x', y') k((x, y), (x', y')) x' / sum S(x', y') k((x, y), (x', y')), and likewise v, with a Gaussian k.
 
+use c2f_ops::graph::{Attribute, Graph, Value};
 use c2f_ops::{Format, resize_bilinear};
 use candle_core::{DType, Device, Tensor};
 
+use crate::region::describe_centres;
 use crate::{Error, Result};
 
 /// Cells a side on which saliency is seen, as in the authors' code.
@@ -35,6 +37,40 @@ pub(crate) fn grid(density: &Tensor, size: (usize, usize)) -> Result<Tensor> {
     let y = between(&rows.broadcast_mul(&places.unsqueeze(0)?)?, &cells, &columns)?;
     let points = Tensor::stack(&[(x / &weight)?, (y / weight)?], 3)?;
     Ok(points.clamp(-1.0, 1.0)?)
+}
+
+/// Describes the points of [`grid`]: x and y, each (B, H, W, 1).
+pub(crate) fn describe(graph: &mut Graph, density: Value, size: Value) -> [Value; 2] {
+    let side = graph.ints(&[CELLS as i64; 2]);
+    let cells = graph.resize_bilinear(density, side, false);
+    let cells = graph.affine(cells, 1.0, 1e-6);
+    let (none, border) = (0, BORDER as i64);
+    let pads = graph.ints(&[none, none, border, border, none, none, border, border]);
+    let cells = graph.op_with("Pad", &[cells, pads], &[("mode", Attribute::Text("edge"))]);
+    let count = CELLS + 2 * BORDER;
+    let places: Vec<f32> = (0..count).map(|cell| place(cell) as f32).collect();
+    let [rows, columns] = [0, 1].map(|axis| {
+        let points = graph.narrow(size, 0, axis);
+        let points = describe_centres(graph, points);
+        let points = graph.reshape(points, &[-1, 1]);
+        let points = graph.affine(points, 2.0, -1.0);
+        let places = graph.floats(&places, &[1, count]);
+        let distance = graph.op("Sub", &[points, places]);
+        let square = graph.op("Mul", &[distance, distance]);
+        let exponent = graph.affine(square, -0.5 * (CELLS as f64 / 2.0 / DEVIATION).powi(2), 0.0);
+        graph.op("Exp", &[exponent])
+    });
+    let columns = graph.transpose(columns, &[1, 0]);
+    let (across, down) = (graph.floats(&places, &[count, 1]), graph.floats(&places, &[1, count]));
+    let (far, deep) = (graph.op("Mul", &[columns, across]), graph.op("Mul", &[rows, down]));
+    let [weight, x, y] = [(rows, columns), (rows, far), (deep, columns)].map(|(rows, columns)| {
+        let product = graph.op("MatMul", &[cells, columns]);
+        graph.op("MatMul", &[rows, product])
+    });
+    [x, y].map(|sum| {
+        let point = graph.op("Div", &[sum, weight]);
+        graph.transpose(point, &[0, 2, 3, 1])
+    })
 }
 
 /// `rows` (H, n) times `cells` (B, n, n) times `columns` (n, W): (B, H, W).

@@ -5,11 +5,12 @@
 //! training the crop's threshold is U(0.4, 0.6) with padding 0.1 and the drop's U(0.2, 0.5), each on a map drawn for
 //! it; at test time the mean map is cropped at 0.1 with padding 0.05.
 
+use c2f_ops::graph::{Attribute, Graph, Value};
 use c2f_ops::{Format, resize_bilinear};
 use candle_core::{DType, Tensor};
 use rand::Rng;
 
-use crate::{Error, Result, Sampling};
+use crate::{Error, Result, Sampling, SamplingValues};
 
 /// Draws one map of each picture, with a probability proportional to the square root of its sum, from `attention`
 /// (B, M, h, w): B indices in 0..M.
@@ -78,6 +79,45 @@ pub fn crop(pictures: &Tensor, boxes: &[[f32; 4]], size: (usize, usize)) -> Resu
     let flat: Vec<f32> = boxes.iter().flatten().copied().collect();
     let boxes = Tensor::from_vec(flat, (boxes.len(), 4), pictures.device())?.to_dtype(pictures.dtype())?;
     Sampling::Boxes(boxes).sample(pictures, size)
+}
+
+/// Describes [`crop_boxes`] of maps (B, 1, h, w), with one threshold; `size` are two whole numbers, height and width.
+pub fn describe_crop_boxes(graph: &mut Graph, map: Value, size: Value, threshold: f32, padding: f32) -> Value {
+    let largest = graph.max(map, &[1, 2, 3]);
+    let from = graph.affine(largest, f64::from(threshold), 0.0);
+    let large = graph.resize_bilinear(map, size, true);
+    let none = graph.scalar(0.0);
+    let (some, enough) = (graph.op("Greater", &[large, none]), graph.op("GreaterOrEqual", &[large, from]));
+    let above = graph.op("And", &[some, enough]);
+    let above = graph.to_float(above);
+    let limits = [graph.scalar(0.0), graph.scalar(1.0)];
+    // Along an axis of the map, both ends of what is above, as shares of the axis in `size`.
+    let [x, y] = [(2, 1), (3, 0)].map(|(other, place)| {
+        let any = graph.max(above, &[other]);
+        let any = graph.reshape(any, &[0, -1]);
+        let pixels = graph.narrow(size, 0, place);
+        let pixels = graph.to_float(pixels);
+        [(0, 0.0, -padding), (1, 1.0, padding)].map(|(is_last, past, padding)| {
+            let attributes = [("axis", Attribute::Int(1)), ("select_last_index", Attribute::Int(is_last))];
+            let end = graph.op_with("ArgMax", &[any], &attributes);
+            let end = graph.to_float(end);
+            let end = graph.affine(end, 1.0, past);
+            let share = graph.op("Div", &[end, pixels]);
+            let share = graph.affine(share, 1.0, f64::from(padding));
+            graph.op("Clip", &[share, limits[0], limits[1]])
+        })
+    });
+    let found = graph.concat(&[x[0], y[0], x[1], y[1]], 1);
+    let any = graph.max(above, &[1, 2, 3]);
+    let any = graph.reshape(any, &[0, -1]);
+    let is_empty = graph.op("Equal", &[any, none]);
+    let whole = graph.floats(&[0.0, 0.0, 1.0, 1.0], &[4]);
+    graph.op("Where", &[is_empty, whole, found])
+}
+
+/// Describes [`crop`].
+pub fn describe_crop(graph: &mut Graph, pictures: Value, boxes: Value, size: Value) -> Value {
+    SamplingValues::Boxes(boxes).describe(graph, pictures, size)
 }
 
 /// The pictures (B, 3, H, W) with zeros where `map` (B, 1, h, w), resized to them, is at least `thresholds[b]` times

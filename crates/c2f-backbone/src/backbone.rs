@@ -1,9 +1,10 @@
 //! What every feature extractor offers.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::Pass;
 use candle_core::{ModuleT, Tensor};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The facts about a network that its users need.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,14 @@ pub trait Backbone: Send + Sync {
     /// # Errors
     /// If `x` doesn't have four dimensions and three channels, is too small for the network, or candle fails.
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
+
+    /// Describes what [`run`](Self::run) computes of pictures of `size` (height, width), by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// If the network can't take pictures of that size, or, as a backbone from elsewhere may, has no description.
+    fn describe(&self, _graph: &mut Graph, _x: Value, _size: (usize, usize), _pass: &Pass) -> Result<Value> {
+        Err(Error::NotDescribed { what: self.info().name })
+    }
 }
 
 impl ModuleT for dyn Backbone {

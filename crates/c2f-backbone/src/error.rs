@@ -55,6 +55,12 @@ pub enum Error {
         /// Height and width of the pictures.
         size: (usize, usize),
     },
+    /// A layer or a backbone of somebody's says nothing of how it is described.
+    #[error("{what} has no description, which other formats are made from")]
+    NotDescribed {
+        /// The layer's type, or the backbone's name.
+        what: &'static str,
+    },
     /// A weight file can't be read.
     #[error("{}: {source}", .path.display())]
     Read {

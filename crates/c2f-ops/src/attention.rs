@@ -2,6 +2,7 @@
 
 use candle_core::{D, Tensor};
 
+use crate::graph::{Graph, Value};
 use crate::kernel::expect_values;
 use crate::{Result, cost, softmax};
 
@@ -20,4 +21,15 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Resul
     let y = softmax(&scores)?.matmul(&v.contiguous()?)?;
     cost::report(scores.elem_count() * (width + v.dim(D::Minus1)?), scores.elem_count() + y.elem_count());
     Ok(y)
+}
+
+impl Graph {
+    /// Describes what [`scaled_dot_product_attention`] computes of four axes, for queries of `width` d.
+    pub fn scaled_dot_product_attention(&mut self, q: Value, k: Value, v: Value, width: usize) -> Value {
+        let q = self.affine(q, 1.0 / (width as f64).sqrt(), 0.0);
+        let keys = self.transpose(k, &[0, 1, 3, 2]);
+        let scores = self.op("MatMul", &[q, keys]);
+        let shares = self.softmax(scores);
+        self.op("MatMul", &[shares, v])
+    }
 }

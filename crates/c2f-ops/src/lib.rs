@@ -14,6 +14,7 @@ mod error;
 mod exp;
 mod format;
 mod gelu;
+pub mod graph;
 mod grid_sample;
 mod kernel;
 mod layer_norm;

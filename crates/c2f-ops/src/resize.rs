@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::graph::{Attribute, Graph, Value};
 use crate::kernel::expect_values;
 use crate::separable::{Separable, Taps};
 use crate::{Error, Format, Result};
@@ -29,6 +30,18 @@ pub fn resize_bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, fo
 /// If `x` doesn't have four dimensions or is empty, or a size is 0.
 pub fn resize_bicubic(x: &Tensor, size: (usize, usize), format: Format) -> Result<Tensor> {
     separable(x, size, format, cubic_taps)?.apply(x, format)
+}
+
+impl Graph {
+    /// Describes what [`resize_bilinear`] computes of maps (B, C, h, w), for a `size` of two whole numbers, height and width.
+    pub fn resize_bilinear(&mut self, x: Value, size: Value, align_corners: bool) -> Value {
+        let rest = self.shape(x, 0..2);
+        let sizes = self.concat(&[rest, size], 0);
+        let centres = if align_corners { "align_corners" } else { "half_pixel" };
+        let attributes =
+            [("mode", Attribute::Text("linear")), ("coordinate_transformation_mode", Attribute::Text(centres))];
+        self.op_with("Resize", &[x, Value::ABSENT, Value::ABSENT, sizes], &attributes)
+    }
 }
 
 fn bilinear(x: &Tensor, size: (usize, usize), align_corners: bool, format: Format) -> Result<Separable> {

@@ -1,5 +1,6 @@
 //! Convolutional networks: stages of layers on maps.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{ConvNormAct, Pass};
 use c2f_ops::{Format, Maps, PoolConfig};
 use candle_core::Tensor;
@@ -14,6 +15,14 @@ pub trait Layer: Send + Sync {
     /// # Errors
     /// If the layer can't take maps of that shape, or candle fails.
     fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps>;
+
+    /// Describes what [`run`](Self::run) computes, by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// If the layer, as one from elsewhere may, has no description.
+    fn describe(&self, _graph: &mut Graph, _x: Value, _pass: &Pass) -> Result<Value> {
+        Err(Error::NotDescribed { what: std::any::type_name::<Self>() })
+    }
 }
 
 /// The layers up to an endpoint from the one before it.
@@ -103,11 +112,19 @@ impl Backbone for Cnn {
         }
         Ok(x.to_tensor(Format::ChannelsFirst)?)
     }
+
+    fn describe(&self, graph: &mut Graph, x: Value, _: (usize, usize), pass: &Pass) -> Result<Value> {
+        self.stages.iter().flatten().try_fold(x, |x, layer| layer.describe(graph, x, pass))
+    }
 }
 
 impl Layer for ConvNormAct {
     fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         Ok(ConvNormAct::run(self, x, pass)?)
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        Ok(ConvNormAct::describe(self, graph, x, pass)?)
     }
 }
 
@@ -125,6 +142,10 @@ impl MaxPool {
 impl Layer for MaxPool {
     fn run(&self, x: &Maps, _: &Pass) -> Result<Maps> {
         Ok(x.max_pool(&self.0)?)
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, _: &Pass) -> Result<Value> {
+        Ok(self.0.describe_max(graph, x))
     }
 }
 

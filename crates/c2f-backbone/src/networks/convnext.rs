@@ -1,5 +1,6 @@
 //! ConvNeXt (Liu et al. 2022), as timm's `convnext.py` has it; without stochastic depth, whose rate is 0 by default there.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Init, LayerNorm, Linear, Params, Pass};
 use c2f_ops::{Format, Maps, Padding, gelu};
 use candle_core::{Tensor, Var};
@@ -85,6 +86,21 @@ impl cnn::Layer for Shrink {
         let y = if self.norm_first { conv(&self.norm.run(&x, pass)?)? } else { self.norm.run(&conv(&x)?, pass)? };
         Ok(Maps::new(&y, Format::ChannelsLast)?)
     }
+
+    fn describe(&self, graph: &mut Graph, x: Value, _: &Pass) -> Result<Value> {
+        let norm = |graph: &mut Graph, x| -> Result<Value> {
+            let last = graph.channels_last(x);
+            let y = self.norm.describe(graph, last)?;
+            Ok(graph.channels_first(y))
+        };
+        if self.norm_first {
+            let y = norm(graph, x)?;
+            Ok(self.conv.describe(graph, y)?)
+        } else {
+            let y = self.conv.describe(graph, x)?;
+            norm(graph, y)
+        }
+    }
 }
 
 /// The blocks of a stage, on tensors (B, H, W, C).
@@ -95,6 +111,10 @@ impl cnn::Layer for Blocks {
         let x = x.to_tensor(Format::ChannelsLast)?;
         let y = self.0.iter().try_fold(x, |x, block| block.run(&x, pass))?;
         Ok(Maps::new(&y, Format::ChannelsLast)?)
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, _: &Pass) -> Result<Value> {
+        self.0.iter().try_fold(x, |x, block| block.describe(graph, x))
     }
 }
 
@@ -124,5 +144,19 @@ impl Block {
         let y = self.norm.run(&self.depthwise.run_as(x, Format::ChannelsLast, pass)?, pass)?;
         let y = gelu(&self.expand.run(&y, pass)?)?;
         Ok((x + self.project.run_scaled(&y, &pass.weight(&self.gamma), pass)?)?)
+    }
+
+    /// Of maps (B, C, H, W).
+    fn describe(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let y = self.depthwise.describe(graph, x)?;
+        let y = graph.channels_last(y);
+        let y = self.norm.describe(graph, y)?;
+        let y = self.expand.describe(graph, y)?;
+        let y = graph.gelu(y);
+        let y = self.project.describe(graph, y)?;
+        let gamma = graph.tensor(&self.gamma)?;
+        let y = graph.op("Mul", &[y, gamma]);
+        let y = graph.channels_first(y);
+        Ok(graph.op("Add", &[x, y]))
     }
 }

@@ -1,6 +1,7 @@
 //! EfficientNet-Lite: EfficientNet (Tan and Le 2019) without squeeze-and-excitation and with ReLU6 for swish. Names and
 //! numbers are those of timm's `tf_efficientnet_lite0` to `tf_efficientnet_lite4`.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
@@ -167,5 +168,10 @@ impl cnn::Layer for MbConv {
     fn run(&self, x: &Maps, pass: &Pass) -> Result<Maps> {
         let y = self.layers.iter().try_fold(x.clone(), |x, layer| layer.run(&x, pass))?;
         Ok(if self.residual { y.add(x, Activation::Identity)? } else { y })
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        let y = self.layers.iter().try_fold(x, |x, layer| layer.describe(graph, x, pass))?;
+        Ok(if self.residual { graph.op("Add", &[y, x]) } else { y })
     }
 }

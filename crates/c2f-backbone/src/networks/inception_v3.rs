@@ -5,6 +5,7 @@
 //! (`transform_input`), since the weights came from TensorFlow and want 0.5 and 0.5. timm and this crate ask for 0.5 and 0.5
 //! from the start, which is the same.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Maps, PoolConfig};
 
@@ -212,23 +213,45 @@ enum Pool {
     Maxima,
 }
 
+impl Pool {
+    /// Where it looks.
+    fn windows(self) -> PoolConfig {
+        match self {
+            Self::Means => PoolConfig { kernel: THREE, stride: (1, 1), padding: (1, 1) },
+            Self::Maxima => PoolConfig { kernel: THREE, stride: (2, 2), padding: (0, 0) },
+        }
+    }
+}
+
 impl Branch {
     fn maxima() -> Self {
         Self { pool: Some(Pool::Maxima), row: Vec::new(), ends: Vec::new() }
     }
 
     fn run(&self, x: &Maps, pass: &Pass) -> Result<Vec<Maps>> {
-        let window = PoolConfig { kernel: THREE, stride: (1, 1), padding: (1, 1) };
         let pooled = match self.pool {
             None => x.clone(),
-            Some(Pool::Means) => x.avg_pool(&window, true)?,
-            Some(Pool::Maxima) => x.max_pool(&PoolConfig { stride: (2, 2), padding: (0, 0), ..window })?,
+            Some(pool @ Pool::Means) => x.avg_pool(&pool.windows(), true)?,
+            Some(pool @ Pool::Maxima) => x.max_pool(&pool.windows())?,
         };
         let row = self.row.iter().try_fold(pooled, |x, layer| layer.run(&x, pass))?;
         if self.ends.is_empty() {
             return Ok(vec![row]);
         }
         self.ends.iter().map(|end| Ok(end.run(&row, pass)?)).collect()
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Vec<Value>> {
+        let pooled = match self.pool {
+            None => x,
+            Some(pool @ Pool::Means) => pool.windows().describe_mean(graph, x),
+            Some(pool @ Pool::Maxima) => pool.windows().describe_max(graph, x),
+        };
+        let row = self.row.iter().try_fold(pooled, |x, layer| layer.describe(graph, x, pass))?;
+        if self.ends.is_empty() {
+            return Ok(vec![row]);
+        }
+        self.ends.iter().map(|end| Ok(end.describe(graph, row, pass)?)).collect()
     }
 }
 
@@ -246,5 +269,13 @@ impl cnn::Layer for Mixed {
             maps.extend(branch.run(x, pass)?);
         }
         Ok(Maps::concat(&maps)?)
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        let mut maps = Vec::new();
+        for branch in &self.0 {
+            maps.extend(branch.describe(graph, x, pass)?);
+        }
+        Ok(graph.concat(&maps, 1))
     }
 }

@@ -1,5 +1,6 @@
 //! ResNet (He et al. 2016), as torchvision's `resnet.py` has it: the stride of a bottleneck is in its 3x3 convolution.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{ConvNormAct, Params, Pass};
 use c2f_ops::{Activation, Maps};
 
@@ -125,5 +126,15 @@ impl cnn::Layer for Residual {
         };
         let branch = self.branch.iter().try_fold(x.clone(), |x, layer| layer.run(&x, pass))?;
         Ok(branch.add(&shortcut, Activation::Relu)?)
+    }
+
+    fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        let shortcut = match &self.downsample {
+            Some(downsample) => downsample.describe(graph, x, pass)?,
+            None => x,
+        };
+        let branch = self.branch.iter().try_fold(x, |x, layer| layer.describe(graph, x, pass))?;
+        let sum = graph.op("Add", &[branch, shortcut]);
+        Ok(Activation::Relu.describe(graph, sum))
     }
 }

@@ -1,6 +1,7 @@
 //! The vision transformer (Dosovitskiy et al. 2021), as timm's `vision_transformer.py` has it, its tokens being laid out as
 //! feature maps.
 
+use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Conv2d, Conv2dOptions, Init, LayerNorm, Linear, Params, Pass};
 use c2f_ops::{Format, gelu, resize_bicubic, scaled_dot_product_attention};
 use candle_core::{Tensor, Var};
@@ -105,10 +106,7 @@ impl Backbone for VisionTransformer {
 
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
-        if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
-            return Err(Error::Patches { backbone: self.info.name, patch: PATCH, size: (height, width) });
-        }
-        let grid = (height / PATCH, width / PATCH);
+        let grid = self.grid((height, width))?;
         let mut x = self.embed(x, grid, &self.plan.pass(0, pass))?;
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.run(&x, &self.plan.pass(index / BLOCKS_PER_STAGE, pass))?;
@@ -119,9 +117,33 @@ impl Backbone for VisionTransformer {
         let maps = x.narrow(1, 1, grid.0 * grid.1)?.reshape((batch, grid.0, grid.1, self.width))?;
         Ok(Format::ChannelsLast.to_nchw(&maps)?)
     }
+
+    fn describe(&self, graph: &mut Graph, x: Value, size: (usize, usize), pass: &Pass) -> Result<Value> {
+        let grid = self.grid(size)?;
+        let mut x = self.describe_embedding(graph, x, grid, pass)?;
+        for block in &self.blocks {
+            x = block.describe(graph, x)?;
+        }
+        if let Some(norm) = &self.norm {
+            x = norm.describe(graph, x)?;
+        }
+        let bounds = [graph.ints(&[1]), graph.ints(&[i64::MAX]), graph.ints(&[1])];
+        let patches = graph.op("Slice", &[x, bounds[0], bounds[1], bounds[2]]);
+        let maps = graph.transpose(patches, &[0, 2, 1]);
+        Ok(graph.reshape(maps, &[0, self.width as i64, grid.0 as i64, grid.1 as i64]))
+    }
 }
 
 impl VisionTransformer {
+    /// Patches along both sides of pictures of `size` (height, width).
+    fn grid(&self, size: (usize, usize)) -> Result<(usize, usize)> {
+        let (height, width) = size;
+        if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
+            return Err(Error::Patches { backbone: self.info.name, patch: PATCH, size });
+        }
+        Ok((height / PATCH, width / PATCH))
+    }
+
     /// Images to tokens (B, 1 + patches, C), the class token first.
     fn embed(&self, x: &Tensor, grid: (usize, usize), pass: &Pass) -> Result<Tensor> {
         let format = Format::ChannelsLast;
@@ -130,6 +152,19 @@ impl VisionTransformer {
         let patches = patches.reshape((batch, (), self.width))?;
         let class = pass.weight(&self.class).broadcast_as((batch, 1, self.width))?.contiguous()?;
         Ok(Tensor::cat(&[class, patches], 1)?.broadcast_add(&self.positions(grid, pass)?)?)
+    }
+
+    /// Describes [`embed`](Self::embed).
+    fn describe_embedding(&self, graph: &mut Graph, x: Value, grid: (usize, usize), pass: &Pass) -> Result<Value> {
+        let patches = self.patches.describe(graph, x)?;
+        let patches = graph.reshape(patches, &[0, self.width as i64, -1]);
+        let patches = graph.transpose(patches, &[0, 2, 1]);
+        let (batch, one) = (graph.shape(x, 0..1), graph.ints(&[1, self.width as i64]));
+        let (class, shape) = (graph.tensor(&self.class)?, graph.concat(&[batch, one], 0));
+        let class = graph.op("Expand", &[class, shape]);
+        let tokens = graph.concat(&[class, patches], 1);
+        let positions = graph.tensor(&self.positions(grid, pass)?)?;
+        Ok(graph.op("Add", &[tokens, positions]))
     }
 
     /// The positions' embedding (1, 1 + patches, C), that of the patches resized to their grid as timm's
@@ -148,6 +183,8 @@ impl VisionTransformer {
 
 /// x + attention(norm(x)), then x + mlp(norm(x)).
 struct Block {
+    /// Channels of a token.
+    width: usize,
     heads: usize,
     norm1: LayerNorm,
     qkv: Linear,
@@ -161,6 +198,7 @@ impl Block {
     fn new(params: &Params, Config { width, heads }: Config) -> Result<Self> {
         let linear = |name: &str, inputs, outputs| Linear::new(&params.at(name), inputs, outputs, true, WEIGHTS);
         Ok(Self {
+            width,
             heads,
             norm1: LayerNorm::new(&params.at("norm1"), width, EPS)?,
             qkv: linear("attn.qkv", width, 3 * width)?,
@@ -177,6 +215,17 @@ impl Block {
         Ok((&x + self.project.run(&inner, pass)?)?)
     }
 
+    fn describe(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let inner = self.norm1.describe(graph, x)?;
+        let inner = self.describe_attention(graph, inner)?;
+        let x = graph.op("Add", &[x, inner]);
+        let inner = self.norm2.describe(graph, x)?;
+        let inner = self.expand.describe(graph, inner)?;
+        let inner = graph.gelu(inner);
+        let inner = self.project.describe(graph, inner)?;
+        Ok(graph.op("Add", &[x, inner]))
+    }
+
     fn attend(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
         let qkv = self.qkv.run(x, pass)?.reshape((batch, tokens, 3, self.heads, width / self.heads))?;
@@ -184,5 +233,19 @@ impl Block {
         let qkv = qkv.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let seen = scaled_dot_product_attention(&qkv.get(0)?, &qkv.get(1)?, &qkv.get(2)?)?;
         Ok(self.proj.run(&seen.transpose(1, 2)?.reshape((batch, tokens, width))?, pass)?)
+    }
+
+    /// Describes [`attend`](Self::attend).
+    fn describe_attention(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let (heads, head) = (self.heads as i64, (self.width / self.heads) as i64);
+        let qkv = self.qkv.describe(graph, x)?;
+        let qkv = graph.reshape(qkv, &[0, 0, 3, heads, head]);
+        // (3, B, heads, N, d)
+        let qkv = graph.transpose(qkv, &[2, 0, 3, 1, 4]);
+        let [q, k, v] = [0, 1, 2].map(|index| graph.get(qkv, 0, index));
+        let seen = graph.scaled_dot_product_attention(q, k, v, head as usize);
+        let seen = graph.transpose(seen, &[0, 2, 1, 3]);
+        let seen = graph.reshape(seen, &[0, 0, -1]);
+        Ok(self.proj.describe(graph, seen)?)
     }
 }

@@ -15,7 +15,7 @@ pub use crop::{CropBox, Place, center_crop, random_resized_crop};
 pub use fit::Fit;
 pub use jitter::ColorJitter;
 pub use policy::{LARGEST_MAGNITUDE, Policy};
-pub use resize::resize;
+pub use resize::{resize, resize_weights};
 
 use image::RgbImage;
 use rand::Rng;

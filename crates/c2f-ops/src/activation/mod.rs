@@ -9,6 +9,7 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::device::{by_device, on_card};
+use crate::graph::{Graph, Value};
 use crate::kernel::expect_values;
 use crate::simd::Float;
 pub(crate) use composed::clamp;
@@ -62,6 +63,18 @@ impl Activation {
             Self::Identity => Ok(x.clone()),
             Self::Relu => relu(x),
             Self::Relu6 => relu6(x),
+        }
+    }
+
+    /// Describes what [`of`](Self::of) computes.
+    pub fn describe(self, graph: &mut Graph, x: Value) -> Value {
+        match self {
+            Self::Identity => x,
+            Self::Relu => graph.op("Relu", &[x]),
+            Self::Relu6 => {
+                let (low, high) = (graph.scalar(0.0), graph.scalar(6.0));
+                graph.op("Clip", &[x, low, high])
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::device::{by_device, on_card};
+use crate::graph::{Graph, Value};
 use crate::kernel::expect_values;
 
 const NAME: &str = "gelu";
@@ -22,4 +23,14 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     expect_values(NAME, "input", x)?;
     on_card!(x => cuda::gelu(x));
     by_device(x, || cpu::gelu(x), || composed::gelu(x))
+}
+
+impl Graph {
+    /// Describes what [`gelu`] computes: ONNX has an operator for it from set 20 on.
+    pub fn gelu(&mut self, x: Value) -> Value {
+        let scaled = self.affine(x, std::f64::consts::FRAC_1_SQRT_2, 0.0);
+        let erf = self.op("Erf", &[scaled]);
+        let share = self.affine(erf, 0.5, 0.5);
+        self.op("Mul", &[x, share])
+    }
 }

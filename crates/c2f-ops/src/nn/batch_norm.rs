@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use candle_core::{ModuleT, Tensor, Var};
+use candle_core::{DType, ModuleT, Tensor, Var};
 
 use super::running::Running;
 use super::{Init, NormMode, Params, Pass, check};
@@ -89,6 +89,15 @@ impl BatchNorm2d {
         let given = (pass.norm != NormMode::Train)
             .then(|| (running.mean.var.as_detached_tensor(), running.var.var.as_detached_tensor()));
         Ok(Norm { gamma, beta, given, eps: self.eps })
+    }
+
+    /// What the layer does by the running statistics of the pass: a factor and a summand for each channel, f64.
+    pub(super) fn as_affine(&self, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        let running = self.running(pass)?;
+        let double = |var: &Var| var.as_detached_tensor().to_dtype(DType::F64);
+        let factor = (double(&self.weight)? / (double(&running.var)? + self.eps)?.sqrt()?)?;
+        let summand = (double(&self.bias)? - (double(&running.mean)? * &factor)?)?;
+        Ok((factor, summand))
     }
 
     /// Moves the running statistics of the pass towards those of a batch.

@@ -6,6 +6,7 @@ use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass, Weights, check};
 use crate::conv::KeptWeight;
+use crate::graph::{Attribute, Graph, Value};
 use crate::{Conv2dConfig, Error, Format, Padding, Result, conv2d};
 
 /// What errors call it.
@@ -99,6 +100,42 @@ impl Conv2d {
     pub fn run_as(&self, x: &Tensor, format: Format, pass: &Pass) -> Result<Tensor> {
         let (_, _, h, w) = format.dims(x)?;
         conv2d(x, &self.weight(pass), self.bias(pass).as_ref(), &self.config((h, w))?, format)
+    }
+
+    /// Describes what [`run`](Self::run) computes.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn describe(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        self.describe_with(graph, x, &self.weight, self.bias.as_deref())
+    }
+
+    /// Describes the convolution with another weight of the same shape, and a bias.
+    pub(super) fn describe_with(
+        &self,
+        graph: &mut Graph,
+        x: Value,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Value> {
+        let Conv2dConfig { stride, dilation, groups, .. } = self.config;
+        let ints = |values: &[usize]| Attribute::Ints(values.iter().map(|&value| value as i64).collect());
+        let attributes = [
+            ("strides", ints(&[stride.0, stride.1])),
+            ("dilations", ints(&[dilation.0, dilation.1])),
+            ("group", Attribute::Int(groups as i64)),
+            match self.padding {
+                ConvPadding::Explicit(Padding { top, bottom, left, right }) => {
+                    ("pads", ints(&[top, left, bottom, right]))
+                }
+                ConvPadding::Same => ("auto_pad", Attribute::Text("SAME_UPPER")),
+            },
+        ];
+        let mut inputs = vec![x, graph.tensor(weight)?];
+        if let Some(bias) = bias {
+            inputs.push(graph.tensor(bias)?);
+        }
+        Ok(graph.op_with("Conv", &inputs, &attributes))
     }
 
     /// The settings for maps of `size` (height, width).

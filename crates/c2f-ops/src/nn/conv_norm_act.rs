@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use candle_core::{ModuleT, Tensor};
+use candle_core::{DType, ModuleT, Tensor};
 
 use super::{BatchNorm2d, Conv2d, Conv2dOptions, Params, Pass};
+use crate::graph::{Graph, Value};
 use crate::maps::conv_norm_act;
 use crate::{Activation, Format, Maps, Result};
 
@@ -76,6 +77,21 @@ impl ConvNormAct {
             self.norm.update_running_stats(&stats, pass)?;
         }
         Ok(y)
+    }
+
+    /// Describes what [`run`](Self::run) computes by the running statistics of the pass, which become part of the convolution.
+    ///
+    /// # Errors
+    /// If the layer hasn't that set of statistics.
+    pub fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        let (factor, mut summand) = self.norm.as_affine(pass)?;
+        let double = |tensor: Tensor| tensor.detach().to_dtype(DType::F64);
+        let weight = double(self.conv.weight(pass))?.broadcast_mul(&factor.reshape(((), 1, 1, 1))?)?;
+        if let Some(bias) = self.conv.bias(pass) {
+            summand = (summand + (double(bias)? * factor)?)?;
+        }
+        let y = self.conv.describe_with(graph, x, &weight, Some(&summand))?;
+        Ok(self.activation.describe(graph, y))
     }
 }
 

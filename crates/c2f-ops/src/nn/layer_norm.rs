@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Formatter};
 use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass, check};
+use crate::graph::{Attribute, Graph, Value};
 use crate::{Result, layer_norm};
 
 /// [`layer_norm`] with a scale and a shift that are learned.
@@ -34,6 +35,16 @@ impl LayerNorm {
     /// If the last dimension of `x` isn't `channels`.
     pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         layer_norm(x, &pass.weight(&self.weight), &pass.weight(&self.bias), self.eps)
+    }
+
+    /// Describes what [`run`](Self::run) computes.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn describe(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let inputs = [x, graph.tensor(&self.weight)?, graph.tensor(&self.bias)?];
+        let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(self.eps as f32))];
+        Ok(graph.op_with("LayerNormalization", &inputs, &attributes))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Formatter};
 use candle_core::{Module, Tensor, Var};
 
 use super::{Init, Params, Pass, check};
+use crate::graph::{Graph, Value};
 use crate::{Result, linear};
 
 /// y = x W^T + b, the weight being (out, in) as in PyTorch.
@@ -32,6 +33,18 @@ impl Linear {
     /// If the last dimension of `x` isn't `in`.
     pub fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         linear(x, &pass.weight(&self.weight), self.bias.as_ref().map(|bias| pass.weight(bias)).as_ref())
+    }
+
+    /// Describes what [`run`](Self::run) computes.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn describe(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let weight = graph.tensor(&self.weight.t()?)?;
+        let product = graph.op("MatMul", &[x, weight]);
+        let Some(bias) = &self.bias else { return Ok(product) };
+        let bias = graph.tensor(bias)?;
+        Ok(graph.op("Add", &[product, bias]))
     }
 
     /// [`run`](Self::run) with every output multiplied by its value in `scale` (out), which costs the weights a

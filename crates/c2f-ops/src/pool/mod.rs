@@ -9,6 +9,7 @@ mod windows;
 use candle_core::Tensor;
 
 use crate::device::{by_device, on_card};
+use crate::graph::{Attribute, Graph, Value};
 use crate::kernel::expect_values;
 use crate::separable::Separable;
 use crate::{Format, Result};
@@ -27,6 +28,28 @@ pub struct PoolConfig {
     pub stride: (usize, usize),
     /// Rows above and below, columns left and right; at most half the kernel, so that each window meets the map.
     pub padding: (usize, usize),
+}
+
+impl PoolConfig {
+    /// Describes what [`max_pool2d`] computes of maps (B, C, H, W).
+    pub fn describe_max(&self, graph: &mut Graph, x: Value) -> Value {
+        graph.op_with("MaxPool", &[x], &self.attributes())
+    }
+
+    /// Describes what [`avg_pool2d`] computes of maps (B, C, H, W), where the padding counts as zeros.
+    pub fn describe_mean(&self, graph: &mut Graph, x: Value) -> Value {
+        let counts = ("count_include_pad", Attribute::Int(1));
+        graph.op_with("AveragePool", &[x], &[&self.attributes()[..], &[counts]].concat())
+    }
+
+    fn attributes(&self) -> [(&'static str, Attribute); 3] {
+        let (vertical, horizontal) = (self.padding.0 as i64, self.padding.1 as i64);
+        [
+            ("kernel_shape", Attribute::Ints(vec![self.kernel.0 as i64, self.kernel.1 as i64])),
+            ("strides", Attribute::Ints(vec![self.stride.0 as i64, self.stride.1 as i64])),
+            ("pads", Attribute::Ints(vec![vertical, horizontal, vertical, horizontal])),
+        ]
+    }
 }
 
 /// Largest value of each window; the padding never wins. The gradient goes to the first largest value of a window in
