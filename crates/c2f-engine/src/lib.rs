@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod checkpoint;
+mod describe;
 pub mod ema;
 mod embed;
 mod embeddings;
@@ -23,12 +24,13 @@ mod whiten;
 pub use ahead::ahead;
 pub use c2f_dist::World;
 pub use checkpoint::load_network;
+pub use describe::{Crop, Pixels};
 pub use embed::{Embedder, Features};
 pub use embeddings::Embeddings;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, Inputs, PictureResult, Selection, TestViews, evaluate, evaluate_in, relabel, select};
 pub use explain::{Explanation, Guess, Guesses, Map, Picture, denormalise, explain, guess};
-pub use export::export_backbone;
+pub use export::{export_backbone, export_onnx, onnx};
 pub use held_out::{HeldOut, familiarity};
 pub use network::{Network, Prediction, Stage, train_transform};
 pub use recipe::{Method, Recipe};

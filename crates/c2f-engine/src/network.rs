@@ -347,7 +347,7 @@ pub(crate) fn coarse_statistic(name: &str) -> Option<String> {
 }
 
 /// The attention maps of a look of a method that has them.
-pub(crate) fn attention_of(attention: Option<&Tensor>) -> Result<&Tensor> {
+pub(crate) fn attention_of<T>(attention: Option<T>) -> Result<T> {
     attention.ok_or_else(|| Error::field("method", Method::Baseline, "a method with attention"))
 }
 

@@ -473,6 +473,18 @@ fn a_run_is_exported_and_goes_on_elsewhere() {
     assert!(told.starts_with(text(&file)) && told.contains("c2f_tiny"), "{told}");
     let fits = succeed(&["weights", "inspect", text(&file)]);
     assert!(fits.contains("c2f_tiny"), "{fits}");
-    let line = fail(2, &["export", text(&run), "--format", "onnx", "--output", text(&file)]);
-    assert!(line.contains("safetensors"), "{line}");
+    let onnx = folder.path().join("run.onnx");
+    for form in [&[][..], &["--u8"]] {
+        let told = succeed(&[&["export", text(&run), "--format", "onnx", "--output", text(&onnx)], form].concat());
+        assert!(told.contains("attention on c2f_tiny") && c2f_files::is_free(&onnx, c2f_onnx::HEAD), "{told}");
+    }
+    for (arguments, said) in [
+        (["--format", "onnx", "--output", text(&file)], "holds something else"),
+        (["--format", "pickle", "--output", text(&file)], "safetensors"),
+    ] {
+        let line = fail(2, &[&["export", text(&run)], &arguments[..]].concat());
+        assert!(line.contains(said), "{line}");
+    }
+    let line = fail(2, &["export", text(&run), "--format", "safetensors", "--u8", "--output", text(&file)]);
+    assert!(line.contains("--u8"), "{line}");
 }
