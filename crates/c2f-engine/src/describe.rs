@@ -11,13 +11,13 @@ use crate::network::attention_of;
 use crate::recipe::{Fit, Method};
 use crate::{Network, Result, Stage};
 
-/// How pictures are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pixels {
-    /// f32 (B, 3, H, W), red, green and blue in 0..=1.
-    Units,
-    /// Bytes (B, H, W, 3), as a decoder gives them.
-    Bytes,
+/// How pictures are given to a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GraphInputs {
+    /// As bytes (B, H, W, 3), as a decoder gives them; if not, as f32 (B, 3, H, W), red, green and blue in 0..=1.
+    pub bytes: bool,
+    /// Where the coarse look sees smaller pictures than the fine one's source, whether they are an input of their own.
+    pub coarse: bool,
 }
 
 /// How a picture becomes what [`Network::describe`]'s graph takes, and the page in a browser.
@@ -58,18 +58,18 @@ impl Network {
     /// Describes [`predict`](Self::predict).
     ///
     /// The input `pictures` are the fine look's source, of [`source_size`](Self::source_size), as they are cut out and resized by
-    /// [`eval_transform`](Self::eval_transform) but not normalised. Where the coarse look sees a smaller picture, it is made of the source
-    /// as `predict` makes it of a file of that size, bit for bit: rounded to bytes, and resized as Pillow does. Otherwise, and unless
-    /// the network has a fixed grid, pictures may have other sizes, too.
+    /// [`eval_transform`](Self::eval_transform) but not normalised. Where the coarse look sees a smaller picture, that is the input `coarse`, if
+    /// `inputs` ask for it. Otherwise it is made of the source as `predict` makes it of a file of that size, bit for bit: rounded to bytes,
+    /// and resized as Pillow does. Where both are the same, and unless the network has a fixed grid, pictures may have other sizes, too.
     ///
     /// Outputs are `probabilities` (B, K), `logits_coarse` and `logits_fine` (B, K), `attention` (B, M, h, w), `region` (B, 1, H, W), and
     /// `box` (B, 4), as far as the method has them: see [`Prediction`](crate::Prediction).
     ///
     /// # Errors
     /// If the backbone isn't one of c2f-backbone's, or its box is random (`inverse.region`).
-    pub fn describe(&self, pixels: Pixels) -> Result<Graph> {
+    pub fn describe(&self, inputs: GraphInputs) -> Result<Graph> {
         let mut graph = Graph::default();
-        let pictures = self.describe_pictures(&mut graph, pixels);
+        let pictures = self.describe_pictures(&mut graph, inputs);
         let outputs = match self.recipe.method {
             Method::WsDan => self.describe_ws_dan(&mut graph, &pictures)?,
             Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
@@ -138,39 +138,32 @@ impl Network {
         Ok(self.model.describe_look(graph, x, (size, size), pass)?)
     }
 
-    /// The input, and what both looks make of it.
-    fn describe_pictures(&self, graph: &mut Graph, pixels: Pixels) -> Pictures {
+    /// The inputs, and what both looks make of them.
+    fn describe_pictures(&self, graph: &mut Graph, inputs: GraphInputs) -> Pictures {
         let (size, source_size) = (self.recipe.image_size, self.source_size());
         let info = self.model.backbone().info();
+        let normalised = |graph: &mut Graph, units: Value| {
+            let [mean, std] = [info.mean, info.std].map(|values| graph.floats(&values, &[1, 3, 1, 1]));
+            let centred = graph.op("Sub", &[units, mean]);
+            graph.op("Div", &[centred, std])
+        };
         // A transformer's positions are those of one size, and so are the weights of a resizing.
         let is_fixed = size != source_size || info.size_multiple != 1;
-        let [height, width] =
-            if is_fixed { [Dim::Fixed(source_size); 2] } else { [Dim::Any("height"), Dim::Any("width")] };
-        // In 0..=1 and, where they have to be whole numbers, in 0..=255.
-        let (units, bytes) = match pixels {
-            Pixels::Units => {
-                let units = graph.input("pictures", Element::F32, vec![BATCH, Dim::Fixed(3), height, width]);
-                (units, None)
-            }
-            Pixels::Bytes => {
-                let bytes = graph.input("pictures", Element::U8, vec![BATCH, height, width, Dim::Fixed(3)]);
-                let bytes = graph.channels_first(bytes);
-                let bytes = graph.to_float(bytes);
-                (unit(graph, bytes), Some(bytes))
-            }
-        };
-        let source = normalised(graph, units, info.mean, info.std);
+        let sides = if is_fixed { [Dim::Fixed(source_size); 2] } else { [Dim::Any("height"), Dim::Any("width")] };
+        let given = Given::new(graph, "pictures", sides, inputs);
+        let source = normalised(graph, given.units);
         if size == source_size {
             let size = graph.shape(source, 2..4);
             return Pictures { coarse: source, source, size };
         }
-        let bytes = bytes.unwrap_or_else(|| {
-            let bytes = graph.affine(units, 255.0, 0.0);
-            graph.op("Round", &[bytes])
-        });
-        let smaller = resized(graph, bytes, source_size, size);
-        let smaller = unit(graph, smaller);
-        let coarse = normalised(graph, smaller, info.mean, info.std);
+        let coarse = if inputs.coarse {
+            Given::new(graph, "coarse", [Dim::Fixed(size); 2], inputs).units
+        } else {
+            let bytes = given.whole_numbers(graph);
+            let smaller = resized(graph, bytes, source_size, size);
+            unit(graph, smaller)
+        };
+        let coarse = normalised(graph, coarse);
         Pictures { coarse, source, size: graph.ints(&[size as i64, size as i64]) }
     }
 
@@ -195,16 +188,39 @@ impl Network {
     }
 }
 
+/// An input of pictures.
+struct Given {
+    /// (B, 3, H, W) in 0..=1.
+    units: Value,
+    /// (B, 3, H, W) in 0..=255, as floats, where they were given as bytes.
+    bytes: Option<Value>,
+}
+
+impl Given {
+    fn new(graph: &mut Graph, name: &'static str, [height, width]: [Dim; 2], inputs: GraphInputs) -> Self {
+        if !inputs.bytes {
+            let units = graph.input(name, Element::F32, vec![BATCH, Dim::Fixed(3), height, width]);
+            return Self { units, bytes: None };
+        }
+        let bytes = graph.input(name, Element::U8, vec![BATCH, height, width, Dim::Fixed(3)]);
+        let bytes = graph.channels_first(bytes);
+        let bytes = graph.to_float(bytes);
+        Self { units: unit(graph, bytes), bytes: Some(bytes) }
+    }
+
+    /// In 0..=255, rounded.
+    fn whole_numbers(&self, graph: &mut Graph) -> Value {
+        self.bytes.unwrap_or_else(|| {
+            let scaled = graph.affine(self.units, 255.0, 0.0);
+            graph.op("Round", &[scaled])
+        })
+    }
+}
+
 /// Bytes as numbers in 0..=1.
 fn unit(graph: &mut Graph, bytes: Value) -> Value {
     let most = graph.scalar(255.0);
     graph.op("Div", &[bytes, most])
-}
-
-fn normalised(graph: &mut Graph, x: Value, mean: [f32; 3], std: [f32; 3]) -> Value {
-    let [mean, std] = [mean, std].map(|values| graph.floats(&values, &[1, 3, 1, 1]));
-    let centred = graph.op("Sub", &[x, mean]);
-    graph.op("Div", &[centred, std])
 }
 
 /// Squares of bytes (B, 3, `from`, `from`), as floats, resized as [`c2f_data::transform::resize`] does.

@@ -24,7 +24,7 @@ mod whiten;
 pub use ahead::ahead;
 pub use c2f_dist::World;
 pub use checkpoint::load_network;
-pub use describe::{Crop, Pixels};
+pub use describe::{Crop, GraphInputs};
 pub use embed::{Embedder, Features};
 pub use embeddings::Embeddings;
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ mod png;
 mod sheet;
 mod tensorboard;
 mod text;
+mod web;
 
 pub use card::Card;
 pub use contact::{ClassSamples, ContactSheet, contact_sheet};
@@ -20,3 +21,4 @@ pub use panel::{attention_panel, region_panel};
 pub use png::{PNG_MARK, encode_png, save_png, write_png};
 pub use sheet::sheet;
 pub use tensorboard::EventFile;
+pub use web::{WEB_INPUTS, write_web_page};

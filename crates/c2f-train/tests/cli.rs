@@ -474,10 +474,16 @@ fn a_run_is_exported_and_goes_on_elsewhere() {
     let fits = succeed(&["weights", "inspect", text(&file)]);
     assert!(fits.contains("c2f_tiny"), "{fits}");
     let onnx = folder.path().join("run.onnx");
-    for form in [&[][..], &["--u8"]] {
+    for form in [&[][..], &["--u8"], &["--coarse"]] {
         let told = succeed(&[&["export", text(&run), "--format", "onnx", "--output", text(&onnx)], form].concat());
         assert!(told.contains("attention on c2f_tiny") && c2f_files::is_free(&onnx, c2f_onnx::HEAD), "{told}");
     }
+    let page = folder.path().join("page");
+    for _ in 0..2 {
+        succeed(&["export", text(&run), "--format", "web", "--output", text(&page)]);
+    }
+    assert!(std::fs::read(page.join("model.onnx")).unwrap().starts_with(c2f_onnx::HEAD.as_bytes()));
+    assert!(std::fs::read_to_string(page.join("index.html")).unwrap().contains(r#""crop":{"crop":"#));
     for (arguments, said) in [
         (["--format", "onnx", "--output", text(&file)], "holds something else"),
         (["--format", "pickle", "--output", text(&file)], "safetensors"),
@@ -485,6 +491,8 @@ fn a_run_is_exported_and_goes_on_elsewhere() {
         let line = fail(2, &[&["export", text(&run)], &arguments[..]].concat());
         assert!(line.contains(said), "{line}");
     }
+    let line = fail(1, &["export", text(&run), "--format", "web", "--output", text(&file)]);
+    assert!(line.contains(text(&file)), "{line}");
     let line = fail(2, &["export", text(&run), "--format", "safetensors", "--u8", "--output", text(&file)]);
     assert!(line.contains("--u8"), "{line}");
 }

@@ -6,16 +6,16 @@ use std::path::Path;
 use c2f_files::Output;
 use serde_json::json;
 
-use crate::describe::Pixels;
+use crate::describe::GraphInputs;
 use crate::{Network, Result};
 
 /// Writes what [`Network::predict`] computes as an ONNX file: see [`Network::describe`] and [`onnx`].
 ///
 /// # Errors
 /// With the rules of [`Output`], if the file can't be written, or as [`Network::describe`].
-pub fn export_onnx(network: &Network, pixels: Pixels, path: &Path) -> Result<()> {
+pub fn export_onnx(network: &Network, inputs: GraphInputs, path: &Path) -> Result<()> {
     let mut output = Output::create(path, c2f_onnx::HEAD)?;
-    output.write_all(&onnx(network, pixels)?).map_err(|e| output.error(e))?;
+    output.write_all(&onnx(network, inputs)?).map_err(|e| output.error(e))?;
     Ok(output.finish()?)
 }
 
@@ -24,7 +24,7 @@ pub fn export_onnx(network: &Network, pixels: Pixels, path: &Path) -> Result<()>
 ///
 /// # Errors
 /// As [`Network::describe`].
-pub fn onnx(network: &Network, pixels: Pixels) -> Result<Vec<u8>> {
+pub fn onnx(network: &Network, inputs: GraphInputs) -> Result<Vec<u8>> {
     let info = network.model.backbone().info();
     let metadata = [
         ("c2f_classes", json!(network.classes).to_string()),
@@ -35,5 +35,5 @@ pub fn onnx(network: &Network, pixels: Pixels) -> Result<Vec<u8>> {
         ("c2f_recipe", network.recipe.to_toml()),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
-    Ok(c2f_onnx::encode(network.describe(pixels)?, &network.recipe.backbone, &metadata))
+    Ok(c2f_onnx::encode(network.describe(inputs)?, &network.recipe.backbone, &metadata))
 }

@@ -35,17 +35,16 @@ def check(case):
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    runs = {"onnxruntime": lambda pictures: session.run(None, {"pictures": pictures})}
+    runs = {"onnxruntime": session.run}
     if case["reference"]:
-        evaluator = onnx.reference.ReferenceEvaluator(model)
-        runs["onnx.reference"] = lambda pictures: evaluator.run(None, {"pictures": pictures})
+        runs["onnx.reference"] = onnx.reference.ReferenceEvaluator(model).run
     differences = {}
     for batch in case["batches"]:
-        pictures = read(folder, batch["pictures"])
+        inputs = {name: read(folder, tensor) for name, tensor in batch["inputs"].items()}
         expected = {name: read(folder, tensor) for name, tensor in batch["outputs"].items()}
         assert sorted(names) == sorted(expected), (names, list(expected))
         for runtime, run in runs.items():
-            for name, got in zip(names, run(pictures)):
+            for name, got in zip(names, run(None, inputs)):
                 # c2f's prediction has probabilities, which say nothing of what is added to all logits.
                 got = log_softmax(got) if name.startswith("logits") else got
                 assert got.shape == expected[name].shape and got.dtype == np.float32, (name, got.shape, got.dtype)

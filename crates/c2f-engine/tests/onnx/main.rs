@@ -6,10 +6,9 @@ mod runtime;
 
 use std::path::PathBuf;
 
-use c2f_data::transform::center_crop;
-use c2f_engine::{Network, Pixels, Recipe, Stage};
+use c2f_engine::{GraphInputs, Network, Recipe, Stage, denormalise};
 use c2f_ops::nn::Kind;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +16,9 @@ use runtime::{Batch, Runtime};
 
 /// The most that a probability may differ by, and any other value, relative to the largest of its output.
 const TOLERANCE: f64 = 1e-4;
+
+/// f32 in 0..=1, as one input.
+const UNITS: GraphInputs = GraphInputs { bytes: false, coarse: false };
 
 /// An untrained network of three classes, whose variables are drawn so that no layer of it is without effect.
 fn network(settings: &[&str]) -> Network {
@@ -69,55 +71,69 @@ fn picture(number: u32, side: u32) -> RgbImage {
     })
 }
 
-/// What `predict` says of files that hold these pictures, which are squares of the network's source.
-fn of_files(network: &Network, pictures: &[RgbImage], pixels: Pixels) -> Batch {
+/// Pictures of one size as a graph takes them.
+fn tensor(pictures: &[RgbImage], inputs: GraphInputs) -> Tensor {
+    let (width, height) = pictures[0].dimensions();
+    let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.as_raw().clone()).collect();
+    let shape = (pictures.len(), height as usize, width as usize, 3);
+    let bytes = Tensor::from_vec(bytes, shape, &Device::Cpu).unwrap();
+    if inputs.bytes {
+        return bytes;
+    }
+    (bytes.permute((0, 3, 1, 2)).unwrap().to_dtype(DType::F32).unwrap() / 255.0).unwrap()
+}
+
+/// What `predict` says of files that hold these pictures.
+fn of_files(network: &Network, pictures: &[RgbImage], inputs: GraphInputs) -> Batch {
     let transform = network.eval_transform();
     let views: Vec<_> = pictures.iter().map(|picture| transform.apply(picture, 0, 0, 0)).collect();
-    let stack = |planes: Vec<f32>, size: usize| {
-        Tensor::from_vec(planes, (pictures.len(), 3, size, size), &Device::Cpu).unwrap()
+    let stack = |planes: Vec<&[f32]>, size: usize| {
+        Tensor::from_vec(planes.concat(), (pictures.len(), 3, size, size), &Device::Cpu).unwrap()
     };
-    let coarse = stack(views.iter().flat_map(|view| view.coarse.clone()).collect(), transform.size());
-    let source = (transform.source_size() != transform.size())
-        .then(|| stack(views.iter().flat_map(|view| view.source.clone().unwrap()).collect(), transform.source_size()));
-    let side = transform.source_size();
-    let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.as_raw().clone()).collect();
-    let bytes = Tensor::from_vec(bytes, (pictures.len(), side, side, 3), &Device::Cpu).unwrap();
-    let input = match pixels {
-        Pixels::Bytes => bytes,
-        Pixels::Units => {
-            let units = bytes.permute((0, 3, 1, 2)).unwrap().to_dtype(candle_core::DType::F32).unwrap();
-            (units / 255.0).unwrap()
-        }
+    let pixels = |planes: &[&[f32]], size: usize| {
+        let info = network.model.backbone().info();
+        let pictures: Vec<RgbImage> = planes.iter().map(|planes| denormalise(planes, size, info)).collect();
+        tensor(&pictures, inputs)
     };
-    Batch::new(input, &network.predict(&coarse, source.as_ref()).unwrap())
+    let coarse: Vec<&[f32]> = views.iter().map(|view| view.coarse.as_slice()).collect();
+    let Some(source) = views.iter().map(|view| view.source.as_deref()).collect::<Option<Vec<_>>>() else {
+        let given = vec![("pictures", pixels(&coarse, transform.size()))];
+        return Batch::new(given, &network.predict(&stack(coarse, transform.size()), None).unwrap());
+    };
+    let mut given = vec![("pictures", pixels(&source, transform.source_size()))];
+    if inputs.coarse {
+        given.push(("coarse", pixels(&coarse, transform.size())));
+    }
+    let source = stack(source, transform.source_size());
+    Batch::new(given, &network.predict(&stack(coarse, transform.size()), Some(&source)).unwrap())
 }
 
 /// The same of a picture of another size, which isn't square.
 fn of_another_size(network: &Network) -> Batch {
     let (height, width) = (network.recipe.image_size + 13, network.recipe.image_size + 40);
     let picture = image::imageops::crop_imm(&picture(9, width as u32), 0, 3, width as u32, height as u32).to_image();
-    let bytes = Tensor::from_vec(picture.into_raw(), (1, height, width, 3), &Device::Cpu).unwrap();
-    let units = (bytes.permute((0, 3, 1, 2)).unwrap().to_dtype(candle_core::DType::F32).unwrap() / 255.0).unwrap();
+    let units = tensor(&[picture], UNITS);
     let info = network.model.backbone().info();
     let [mean, std] =
         [info.mean, info.std].map(|v| Tensor::new(&v, &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap());
     let images = units.broadcast_sub(&mean).unwrap().broadcast_div(&std).unwrap();
-    Batch::new(units, &network.predict(&images, None).unwrap())
+    Batch::new(vec![("pictures", units)], &network.predict(&images, None).unwrap())
 }
 
 /// Checks batches of one and of three pictures and, where the network allows it, of another size.
-fn check(runtime: &mut Runtime, what: &str, network: &Network, pixels: Pixels, reference: bool) {
-    let side = network.source_size() as u32;
+fn check(runtime: &mut Runtime, what: &str, network: &Network, inputs: GraphInputs, reference: bool) {
+    // Of a larger file `predict` makes the coarse look's view directly, which a graph can't that has the other view alone.
+    let side = network.source_size() as u32 + if inputs.coarse { 37 } else { 0 };
     let pictures: Vec<RgbImage> = (1..=3).map(|number| picture(number, side)).collect();
-    let mut batches = vec![of_files(network, &pictures[..1], pixels), of_files(network, &pictures, pixels)];
+    let mut batches = vec![of_files(network, &pictures[..1], inputs), of_files(network, &pictures, inputs)];
     let takes_any_size = network.source_size() == network.recipe.image_size
         && network.model.backbone().info().size_multiple == 1
-        && pixels == Pixels::Units;
+        && inputs == UNITS;
     if takes_any_size {
         batches.push(of_another_size(network));
     }
     batches[1].assert_telling(what);
-    runtime.check(what, network, pixels, &batches, reference, TOLERANCE);
+    runtime.check(what, network, inputs, &batches, reference, TOLERANCE);
 }
 
 #[test]
@@ -130,7 +146,7 @@ fn onnxruntime_says_what_predict_says_for_every_backbone() {
             _ => 64,
         };
         let network = network(&[&format!("backbone={backbone}"), "method=attention", &format!("image_size={size}")]);
-        check(&mut runtime, backbone, &network, Pixels::Units, false);
+        check(&mut runtime, backbone, &network, UNITS, false);
     }
 }
 
@@ -164,15 +180,18 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
     ];
     for settings in cases {
         let network = network(&settings);
-        check(&mut runtime, &settings.join(" "), &network, Pixels::Units, false);
+        check(&mut runtime, &settings.join(" "), &network, UNITS, false);
     }
     for settings in [twice(&[one]), twice(&[two])] {
         let network = network(&settings);
-        check(&mut runtime, &format!("{} as bytes", settings.join(" ")), &network, Pixels::Bytes, false);
+        for (bytes, coarse) in [(true, false), (true, true), (false, true)] {
+            let inputs = GraphInputs { bytes, coarse };
+            check(&mut runtime, &format!("{} {inputs:?}", settings.join(" ")), &network, inputs, false);
+        }
     }
     // A fine look that hasn't been trained takes no part.
     let network = Network { stage: Stage::Coarse, ..network(&twice(&[one])) };
-    check(&mut runtime, "coarse stage", &network, Pixels::Units, false);
+    check(&mut runtime, "coarse stage", &network, UNITS, false);
 }
 
 #[test]
@@ -186,20 +205,22 @@ fn onnxruntime_says_what_predict_says_of_photographs() {
     let list = std::fs::read_to_string(root.join("lists/files.txt")).unwrap();
     let files = list.lines().step_by(150).take(20);
     let photographs = files.map(|file| c2f_data::decode_file(&root.join("images").join(file.trim())).unwrap());
-    let photographs: Vec<RgbImage> = photographs.map(|photograph| center_crop(&photograph, 224, 224)).collect();
+    let photographs: Vec<RgbImage> = photographs.collect();
     assert_eq!(photographs.len(), 20);
+    let inputs = GraphInputs { bytes: true, coarse: true };
     for method in ["ws-dan", "coarse2fine"] {
         let (method, backbone) = (format!("method={method}"), "backbone=tf_efficientnet_lite0");
-        let network = network(&[&method, backbone, "image_size=112", "inverse.source_scale=2.0"]);
-        let batch = of_files(&network, &photographs, Pixels::Bytes);
+        let network =
+            network(&[&method, backbone, "image_size=112", "inverse.source_scale=2.0", "augment.eval_crop=0.875"]);
+        let batch = of_files(&network, &photographs, inputs);
         batch.assert_telling(&method);
-        runtime.check(&format!("photographs, {method}"), &network, Pixels::Bytes, &[batch], false, TOLERANCE);
+        runtime.check(&format!("photographs, {method}"), &network, inputs, &[batch], false, TOLERANCE);
     }
 }
 
 #[test]
 fn a_box_that_the_pixels_decide_is_refused() {
     let network = network(&["method=coarse2fine", "inverse.region=random"]);
-    let error = network.describe(Pixels::Units).unwrap_err().to_string();
+    let error = network.describe(UNITS).unwrap_err().to_string();
     assert!(error.contains("inverse.region: random"), "{error}");
 }

@@ -1,10 +1,11 @@
 //! onnxruntime, behind a Python.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use c2f_engine::{Network, Pixels, Prediction};
+use c2f_engine::{GraphInputs, Network, Prediction};
 use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
@@ -17,12 +18,12 @@ pub struct Runtime {
 
 /// Pictures, with what `predict` says of them.
 pub struct Batch {
-    pictures: Tensor,
+    inputs: Vec<(&'static str, Tensor)>,
     outputs: Vec<(&'static str, Tensor)>,
 }
 
 impl Batch {
-    pub fn new(pictures: Tensor, prediction: &Prediction) -> Self {
+    pub fn new(inputs: Vec<(&'static str, Tensor)>, prediction: &Prediction) -> Self {
         // What a prediction has of the logits: they less a number for each picture.
         let logits = |probabilities: &Tensor| probabilities.log().unwrap();
         let all = [
@@ -33,7 +34,7 @@ impl Batch {
             ("region", prediction.region.clone()),
             ("box", prediction.boxes.clone()),
         ];
-        Self { pictures, outputs: all.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))).collect() }
+        Self { inputs, outputs: all.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))).collect() }
     }
 
     /// Fails unless the pictures' logits differ by much more than what a comparison lets pass, and a box is less than its picture.
@@ -70,13 +71,13 @@ impl Runtime {
         &mut self,
         what: &str,
         network: &Network,
-        pixels: Pixels,
+        inputs: GraphInputs,
         batches: &[Batch],
         reference: bool,
         tolerance: f64,
     ) {
         let folder = tempfile::tempdir().unwrap();
-        c2f_engine::export_onnx(network, pixels, &folder.path().join("model.onnx")).unwrap();
+        c2f_engine::export_onnx(network, inputs, &folder.path().join("model.onnx")).unwrap();
         let batches: Vec<Value> =
             batches.iter().enumerate().map(|(i, batch)| written(folder.path(), i, batch)).collect();
         let case = json!({
@@ -115,7 +116,8 @@ fn written(folder: &Path, number: usize, batch: &Batch) -> Value {
         std::fs::write(folder.join(&file), bytes).unwrap();
         json!({"file": file, "shape": tensor.dims(), "dtype": dtype})
     };
-    let outputs = batch.outputs.iter().map(|(name, tensor)| (*name, write(name, tensor)));
-    let outputs: std::collections::BTreeMap<_, _> = outputs.collect();
-    json!({"pictures": write("pictures", &batch.pictures), "outputs": outputs})
+    let all = |tensors: &[(&'static str, Tensor)]| -> BTreeMap<&'static str, Value> {
+        tensors.iter().map(|(name, tensor)| (*name, write(name, tensor))).collect()
+    };
+    json!({"inputs": all(&batch.inputs), "outputs": all(&batch.outputs)})
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use c2f_engine::Pixels;
+use anyhow::{Context, Result};
+use c2f_engine::GraphInputs;
 use candle_core::Device;
 
 use super::{checkpoint_file, path, print, usage};
@@ -19,7 +19,10 @@ pub struct Args {
     /// With onnx: pictures are bytes (B, H, W, 3) instead of f32 (B, 3, H, W) in 0..1
     #[arg(long)]
     u8: bool,
-    /// The file to write
+    /// With onnx: the coarse look's pictures are an input, too, and not made of the larger ones that the fine look samples from
+    #[arg(long)]
+    coarse: bool,
+    /// The file to write, or with web the folder
     #[arg(long, value_name = "FILE", value_parser = path())]
     output: PathBuf,
 }
@@ -30,11 +33,13 @@ enum Format {
     Safetensors,
     /// All that predict does, for onnxruntime and others
     Onnx,
+    /// A page that runs the ONNX file in a browser, with it in a folder
+    Web,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if args.u8 && args.format != Format::Onnx {
-        return Err(usage("--u8 goes with --format onnx"));
+    if (args.u8 || args.coarse) && args.format != Format::Onnx {
+        return Err(usage("--u8 and --coarse go with --format onnx"));
     }
     let network = checkpoint_file::network(&args.checkpoint, &Device::Cpu)?;
     match args.format {
@@ -43,8 +48,8 @@ pub fn run(args: &Args) -> Result<()> {
             print(&format!("{}: {count} tensors of {}\n", args.output.display(), network.recipe.backbone))
         }
         Format::Onnx => {
-            let pixels = if args.u8 { Pixels::Bytes } else { Pixels::Units };
-            c2f_engine::export_onnx(&network, pixels, &args.output)?;
+            let inputs = GraphInputs { bytes: args.u8, coarse: args.coarse };
+            c2f_engine::export_onnx(&network, inputs, &args.output)?;
             let (size, recipe) = (network.source_size(), &network.recipe);
             print(&format!(
                 "{}: {} on {}, pictures of {size} x {size}\n",
@@ -52,6 +57,13 @@ pub fn run(args: &Args) -> Result<()> {
                 recipe.method,
                 recipe.backbone
             ))
+        }
+        Format::Web => {
+            let (folder, page) = (&args.output, args.output.join("index.html"));
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            c2f_engine::export_onnx(&network, c2f_report::WEB_INPUTS, &folder.join("model.onnx"))?;
+            c2f_report::write_web_page(&network, &page)?;
+            print(&format!("{}: a page for any web server, with model.onnx beside it\n", page.display()))
         }
     }
 }
