@@ -1,6 +1,6 @@
 //! What a network says about pictures, as a graph for other programs.
 
-use c2f_attention::{LookValues, RegionValues, describe_lay_over, ws_dan};
+use c2f_attention::{LookValues, describe_lay_over, ws_dan};
 use c2f_data::{EvalTransform, Place};
 use c2f_ops::graph::{Dim, Element, Graph, Value};
 use c2f_ops::nn::Pass;
@@ -70,7 +70,7 @@ impl Network {
     pub fn describe(&self, inputs: GraphInputs) -> Result<Graph> {
         let mut graph = Graph::default();
         let pictures = self.describe_pictures(&mut graph, inputs);
-        let outputs = match self.recipe.method {
+        let mut outputs = match self.recipe.method {
             Method::WsDan => self.describe_ws_dan(&mut graph, &pictures)?,
             Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
                 self.describe_both_looks(&mut graph, &pictures)?
@@ -81,6 +81,9 @@ impl Network {
                 Outputs { probabilities, coarse, logits_fine: None, region: None, boxes: None }
             }
         };
+        if let Some(held_out) = &self.held_out {
+            outputs.probabilities = held_out.describe(&mut graph, outputs.probabilities);
+        }
         self.name(&mut graph, &outputs);
         Ok(graph)
     }

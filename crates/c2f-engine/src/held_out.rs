@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use c2f_data::Sample;
+use c2f_ops::graph::{Graph, Value};
 use candle_core::{D, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,15 @@ impl HeldOut {
         let done =
             evaluate_until(network, &World::Single, samples, TestViews::default(), stop, &mut keep, &mut |_, _| {})?;
         Ok(done.map(|_| seen.finish()))
+    }
+
+    /// Describes [`tempered`].
+    pub(crate) fn describe(&self, graph: &mut Graph, probabilities: Value) -> Value {
+        let limits = [graph.scalar(f64::from(f32::MIN_POSITIVE)), graph.scalar(1.0)];
+        let shares = graph.op("Clip", &[probabilities, limits[0], limits[1]]);
+        let logits = graph.op("Log", &[shares]);
+        let logits = graph.affine(logits, 1.0 / self.temperature, 0.0);
+        graph.softmax(logits)
     }
 
     /// Whether the numbers are in their ranges, as they are unless a hand has changed them.

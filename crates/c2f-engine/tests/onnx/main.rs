@@ -171,6 +171,8 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
         twice(&["inverse.mode=mask-zoom", two]),
         twice(&["inverse.mode=detail", one, "inverse.registered=true"]),
         twice(&["inverse.mode=detail", two]),
+        twice(&["inverse.mode=warp", one, "inverse.registered=true"]),
+        twice(&["inverse.mode=warp", two]),
         twice(&["inverse.region=attention", two]),
         twice(&["inverse.region=centre", one]),
         twice(&["inverse.region=centre", two]),
@@ -189,6 +191,10 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
             check(&mut runtime, &format!("{} {inputs:?}", settings.join(" ")), &network, inputs, false);
         }
     }
+    let mut tempered = network(&twice(&[one]));
+    let held_out = r#"{"temperature":1.7,"calibration_error":[0.1,0.05],"scores":[]}"#;
+    tempered.held_out = Some(serde_json::from_str(held_out).unwrap());
+    check(&mut runtime, "with a temperature", &tempered, UNITS, false);
     // A fine look that hasn't been trained takes no part.
     let network = Network { stage: Stage::Coarse, ..network(&twice(&[one])) };
     check(&mut runtime, "coarse stage", &network, UNITS, false);

@@ -95,8 +95,8 @@ impl BatchNorm2d {
     pub(super) fn as_affine(&self, pass: &Pass) -> Result<(Tensor, Tensor)> {
         let running = self.running(pass)?;
         let double = |var: &Var| var.as_detached_tensor().to_dtype(DType::F64);
-        let factor = (double(&self.weight)? / (double(&running.var)? + self.eps)?.sqrt()?)?;
-        let summand = (double(&self.bias)? - (double(&running.mean)? * &factor)?)?;
+        let factor = (double(&self.weight)? / (double(&running.var.var)? + self.eps)?.sqrt()?)?;
+        let summand = (double(&self.bias)? - (double(&running.mean.var)? * &factor)?)?;
         Ok((factor, summand))
     }
 
