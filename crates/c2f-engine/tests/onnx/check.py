@@ -36,10 +36,12 @@ def check(case):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     runs = {"onnxruntime": session.run}
-    if case["reference"]:
-        runs["onnx.reference"] = onnx.reference.ReferenceEvaluator(model).run
     differences = {}
-    for batch in case["batches"]:
+    for number, batch in enumerate(case["batches"]):
+        # Slow, and nobody's but ONNX's own: a single picture.
+        runs.pop("onnx.reference", None)
+        if case["reference"] and number == 0:
+            runs["onnx.reference"] = onnx.reference.ReferenceEvaluator(model).run
         inputs = {name: read(folder, tensor) for name, tensor in batch["inputs"].items()}
         expected = {name: read(folder, tensor) for name, tensor in batch["outputs"].items()}
         assert sorted(names) == sorted(expected), (names, list(expected))

@@ -14,9 +14,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runtime::{Batch, Runtime};
 
-/// The most that a probability may differ by, and any other value, relative to the largest of its output.
-const TOLERANCE: f64 = 1e-4;
-
 /// f32 in 0..=1, as one input.
 const UNITS: GraphInputs = GraphInputs { bytes: false, coarse: false };
 
@@ -121,7 +118,7 @@ fn of_another_size(network: &Network) -> Batch {
 }
 
 /// Checks batches of one and of three pictures and, where the network allows it, of another size.
-fn check(runtime: &mut Runtime, what: &str, network: &Network, inputs: GraphInputs, reference: bool) {
+fn check(runtime: &mut Runtime, what: &str, network: &Network, inputs: GraphInputs) {
     // Of a larger file `predict` makes the coarse look's view directly, which a graph can't that has the other view alone.
     let side = network.source_size() as u32 + if inputs.coarse { 37 } else { 0 };
     let pictures: Vec<RgbImage> = (1..=3).map(|number| picture(number, side)).collect();
@@ -133,7 +130,7 @@ fn check(runtime: &mut Runtime, what: &str, network: &Network, inputs: GraphInpu
         batches.push(of_another_size(network));
     }
     batches[1].assert_telling(what);
-    runtime.check(what, network, inputs, &batches, reference, TOLERANCE);
+    runtime.check(what, network, inputs, &batches);
 }
 
 #[test]
@@ -146,7 +143,7 @@ fn onnxruntime_says_what_predict_says_for_every_backbone() {
             _ => 64,
         };
         let network = network(&[&format!("backbone={backbone}"), "method=attention", &format!("image_size={size}")]);
-        check(&mut runtime, backbone, &network, UNITS, false);
+        check(&mut runtime, backbone, &network, UNITS);
     }
 }
 
@@ -182,13 +179,13 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
     ];
     for settings in cases {
         let network = network(&settings);
-        check(&mut runtime, &settings.join(" "), &network, UNITS, false);
+        check(&mut runtime, &settings.join(" "), &network, UNITS);
     }
     for settings in [twice(&[one]), twice(&[two])] {
         let network = network(&settings);
         for (bytes, coarse) in [(true, false), (true, true), (false, true)] {
             let inputs = GraphInputs { bytes, coarse };
-            check(&mut runtime, &format!("{} {inputs:?}", settings.join(" ")), &network, inputs, false);
+            check(&mut runtime, &format!("{} {inputs:?}", settings.join(" ")), &network, inputs);
         }
     }
     let mut tempered = network(&twice(&[one]));
@@ -197,7 +194,7 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
     check(&mut runtime, "with a temperature", &tempered, UNITS, false);
     // A fine look that hasn't been trained takes no part.
     let network = Network { stage: Stage::Coarse, ..network(&twice(&[one])) };
-    check(&mut runtime, "coarse stage", &network, UNITS, false);
+    check(&mut runtime, "coarse stage", &network, UNITS);
 }
 
 #[test]
@@ -220,7 +217,7 @@ fn onnxruntime_says_what_predict_says_of_photographs() {
             network(&[&method, backbone, "image_size=112", "inverse.source_scale=2.0", "augment.eval_crop=0.875"]);
         let batch = of_files(&network, &photographs, inputs);
         batch.assert_telling(&method);
-        runtime.check(&format!("photographs, {method}"), &network, inputs, &[batch], false, TOLERANCE);
+        runtime.check(&format!("photographs, {method}"), &network, inputs, &[batch]);
     }
 }
 
