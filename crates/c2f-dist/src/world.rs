@@ -41,17 +41,14 @@ impl World {
         Err(Error::NotBuilt { variable, size })
     }
 
-    /// From now on no rank waits longer than this for the others; without, for as long as it takes.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        match &self {
-            Self::Single => {
-                let _ = timeout;
-            }
+    /// From now on this process waits no longer than that for another one; before, for as long as it takes.
+    #[cfg_attr(not(feature = "mpi"), expect(unused_variables, reason = "one process waits for nobody"))]
+    pub fn set_timeout(&self, timeout: Duration) {
+        match self {
+            Self::Single => {}
             #[cfg(feature = "mpi")]
             Self::Mpi(mpi) => mpi.set_timeout(timeout),
         }
-        self
     }
 
     /// The number of this process, from 0.

@@ -108,8 +108,8 @@ pub fn evaluate(
     evaluate_with(network, samples, views, &mut |_, _| Ok(()), on_batch)
 }
 
-/// As [`evaluate`], by all ranks of `world` together: each looks at every so manieth batch, and each gets the whole evaluation, with the same bits as that
-/// of a single process.
+/// As [`evaluate`], by all ranks of `world` together: of N ranks each looks at every N-th batch, and each gets the whole evaluation, with the
+/// same bits as that of a single process.
 ///
 /// # Errors
 /// As [`evaluate`], and if another rank doesn't come.

@@ -18,7 +18,7 @@ pub(super) fn branch(recipe: &Recipe, world: &World) -> Result<Range<usize>> {
     let (batches, ranks) = (recipe.optimizer.grad_accum_steps, world.size());
     let branch = c2f_dist::branch(batches, world.rank(), ranks).map_err(|_| {
         Error::Usage(format!(
-            "{ranks} processes for the {batches} batches of a step (optimizer.grad_accum_steps): expected a power of two that divides them"
+            "{ranks} processes with optimizer.grad_accum_steps = {batches}: expected as many processes as a power of two that divides it"
         ))
     });
     world.told_once(branch)

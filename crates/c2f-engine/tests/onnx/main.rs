@@ -191,7 +191,7 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
     let mut tempered = network(&twice(&[one]));
     let held_out = r#"{"temperature":1.7,"calibration_error":[0.1,0.05],"scores":[]}"#;
     tempered.held_out = Some(serde_json::from_str(held_out).unwrap());
-    check(&mut runtime, "with a temperature", &tempered, UNITS, false);
+    check(&mut runtime, "with a temperature", &tempered, UNITS);
     // A fine look that hasn't been trained takes no part.
     let network = Network { stage: Stage::Coarse, ..network(&twice(&[one])) };
     check(&mut runtime, "coarse stage", &network, UNITS);

@@ -65,7 +65,10 @@ struct Full {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    in_world(|world| run_in(&world.clone().with_timeout(args.together.timeout()), args))
+    in_world(|world| {
+        world.set_timeout(args.together.timeout());
+        run_in(world, args)
+    })
 }
 
 fn run_in(world: &World, args: &Args) -> Result<()> {

@@ -69,7 +69,8 @@ fn run_in(world: &World, args: &Args) -> Result<u8> {
     let signals = Signals::listen()?;
     let (recipe, output) = first_ranks_run(world, args)?;
     // What the first rank has fetched before may have taken as long as it liked.
-    let world = world.clone().with_timeout(args.together.timeout());
+    world.set_timeout(args.together.timeout());
+    let world = world.clone();
     let options = TrainOptions { output, resume: args.resume, device, world, stop: Arc::clone(&signals.stop) };
     if !options.world.is_first() {
         c2f_engine::train(&recipe, &options, &mut |_: Event<'_>| {})?;
