@@ -193,7 +193,8 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
     tempered.held_out = Some(serde_json::from_str(held_out).unwrap());
     check(&mut runtime, "with a temperature", &tempered, UNITS);
     // A fine look that hasn't been trained takes no part.
-    let network = Network { stage: Stage::Coarse, ..network(&twice(&[one])) };
+    let mut network = network(&twice(&[one]));
+    network.stage = Stage::Coarse;
     check(&mut runtime, "coarse stage", &network, UNITS);
 }
 
