@@ -32,12 +32,11 @@ pub(super) fn forward<T: Float, R: Send>(
     // Forward there is one phase, which sees every tap whatever the size: a kept weight fits the next picture, too.
     let pack = || pack(g, &c, &panels, channels.0, weight, &steps).swap_remove(0);
     let made;
-    let packed = match kept {
-        Some(kept) => kept.packed(pack),
-        None => {
-            made = pack();
-            &made
-        }
+    let packed = if let Some(kept) = kept {
+        kept.packed(pack)
+    } else {
+        made = pack();
+        &made
     };
     correlate(g, &c, x, channels, &panels, &[packed], finish)
 }
