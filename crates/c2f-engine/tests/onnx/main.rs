@@ -1,6 +1,7 @@
 //! Exported networks in onnxruntime say what `predict` does.
 //!
-//! `C2F_TEST_PYTHON` is a Python that has onnx, onnxruntime and numpy; `.ci/run` makes one. Without it these tests are skipped.
+//! `C2F_TEST_PYTHON` is a Python that has onnx, onnxruntime and numpy; `.ci/run` makes one. `C2F_TEST_TRACT` is the program
+//! `c2f-onnx/with_tract`. Without either these tests are skipped.
 
 mod runtime;
 

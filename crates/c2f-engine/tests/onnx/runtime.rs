@@ -1,4 +1,4 @@
-//! onnxruntime, behind a Python.
+//! onnxruntime, behind a Python, and tract.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 /// The most that a probability may differ by, and any other value, relative to the largest of its output.
 const TOLERANCE: f64 = 1e-4;
 
-/// A Python that runs `check.py`.
-pub struct Runtime {
-    python: Child,
+/// The programs that run exported networks, at least one.
+pub struct Runtime(Vec<Program>);
+
+/// It answers each line of JSON by one.
+struct Program {
+    child: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
@@ -54,21 +57,23 @@ impl Batch {
 }
 
 impl Runtime {
-    /// None where there is no Python for it.
+    /// None where there is no program: neither a Python nor tract.
     pub fn start() -> Option<Self> {
-        let Some(python) = std::env::var_os("C2F_TEST_PYTHON") else {
-            eprintln!("skipped: C2F_TEST_PYTHON names no Python with onnx and onnxruntime");
+        let python = std::env::var_os("C2F_TEST_PYTHON").map(|python| {
+            let mut command = Command::new(python);
+            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/check.py"));
+            command
+        });
+        let tract = std::env::var_os("C2F_TEST_TRACT").map(Command::new);
+        let programs: Vec<Program> = [python, tract].into_iter().flatten().map(Program::start).collect();
+        if programs.is_empty() {
+            println!("skipped: C2F_TEST_PYTHON names no Python with onnx and onnxruntime");
             return None;
-        };
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/check.py");
-        let mut command = Command::new(python);
-        let mut python =
-            command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("C2F_TEST_PYTHON");
-        let (questions, answers) = (python.stdin.take(), BufReader::new(python.stdout.take().unwrap()));
-        Some(Self { python, questions, answers })
+        }
+        Some(Self(programs))
     }
 
-    /// Exports a network, and fails where onnxruntime says something else of a batch than is expected of it. ONNX's own evaluator,
+    /// Exports a network, and fails where a program says something else of a batch than is expected of it. ONNX's own evaluator,
     /// in which larger networks take minutes, is asked of the smallest.
     pub fn check(&mut self, what: &str, network: &Network, inputs: GraphInputs, batches: &[Batch]) {
         let folder = tempfile::tempdir().unwrap();
@@ -82,20 +87,38 @@ impl Runtime {
             "reference": network.recipe.backbone == "c2f_tiny",
             "tolerance": TOLERANCE,
         });
-        writeln!(self.questions.as_mut().unwrap(), "{case}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        let answer: Value = serde_json::from_str(&answer).expect(what);
-        assert!(answer["error"].is_null(), "{what}: {}", answer["error"]);
-        println!("{what}: {}", answer["differences"]);
+        for program in &mut self.0 {
+            let answer = program.ask(&case);
+            assert!(answer["error"].is_null(), "{what}: {}", answer["error"]);
+            println!("{what}: {}", answer["differences"]);
+        }
     }
 }
 
-impl Drop for Runtime {
+impl Program {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program that C2F_TEST_PYTHON or C2F_TEST_TRACT names");
+        let (questions, answers) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, questions, answers }
+    }
+
+    fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.questions.as_mut().unwrap(), "{question}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).expect("an answer is JSON")
+    }
+}
+
+impl Drop for Program {
     /// Without questions it ends.
     fn drop(&mut self) {
         self.questions = None;
-        self.python.wait().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
