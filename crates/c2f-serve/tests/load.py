@@ -1,4 +1,4 @@
-"""Asks a server from 64 threads for a minute, every seventh time something that is no picture.
+"""Asks a server from many threads, every seventh time something that is no picture.
 
     c2f-train serve runs/default-1 --port 8099
     python load.py 8099 *.jpg
@@ -6,6 +6,7 @@
 Says what came back, and the seconds that answers took. Exits with 1 if a request got no answer, or the wrong one. Python's standard library only.
 """
 
+import argparse
 import collections
 import http.client
 import os
@@ -13,8 +14,6 @@ import random
 import sys
 import threading
 import time
-
-CLIENTS, SECONDS = 64, 60
 
 
 def ask(port, pictures, end, answers, seconds):
@@ -42,10 +41,16 @@ def ask(port, pictures, end, answers, seconds):
 
 
 def main():
-    pictures = [open(path, "rb").read() for path in sys.argv[2:]]
-    answers, seconds, end = [], [], time.time() + SECONDS
-    arguments = (int(sys.argv[1]), pictures, end, answers, seconds)
-    threads = [threading.Thread(target=ask, args=arguments) for _ in range(CLIENTS)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", type=int)
+    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=int, default=60)
+    given = parser.parse_args()
+    pictures = [open(path, "rb").read() for path in given.pictures]
+    answers, seconds, end = [], [], time.time() + given.seconds
+    arguments = (given.port, pictures, end, answers, seconds)
+    threads = [threading.Thread(target=ask, args=arguments) for _ in range(given.clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -53,7 +58,7 @@ def main():
     print(dict(collections.Counter(answers)))
     seconds.sort()
     half, most = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-    print(f"{len(seconds) / SECONDS:.0f} pictures a second, p50 {half:.3f} s, p99 {most:.3f} s")
+    print(f"{len(seconds) / given.seconds:.0f} pictures a second, p50 {half:.3f} s, p99 {most:.3f} s")
     sys.exit(any(kind != "right" for kind, _ in answers))
 
 
