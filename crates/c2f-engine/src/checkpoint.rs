@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::Deserialize;
 
-use crate::{Error, HeldOut, Network, Progress, Recipe, Result, TrainedOn};
+use crate::{Error, HeldOut, Network, Progress, Recipe, Result, Taxonomy, TrainedOn};
 
 const FORMAT: &str = "c2f-checkpoint";
 const VERSION: &str = "1";
@@ -37,6 +37,8 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// Which pictures it was trained on.
     pub trained_on: TrainedOn,
+    /// What the classes belong to.
+    pub taxonomy: Option<Taxonomy>,
     /// What held-out pictures say of it.
     pub held_out: Option<HeldOut>,
     /// Variables by full name.
@@ -95,6 +97,7 @@ pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
     restore(&file, weights, &network.params)?;
     network.stage = checkpoint.progress.stage(network.coarse_epochs());
     network.trained_on = checkpoint.trained_on;
+    network.taxonomy = checkpoint.taxonomy;
     network.held_out = checkpoint.held_out;
     Ok(network)
 }
@@ -147,6 +150,10 @@ impl Checkpoint {
         if let Some(dataset) = network.trained_on.dataset {
             metadata.insert("dataset".to_owned(), format!("{dataset:016x}"));
         }
+        if let Some(taxonomy) = &network.taxonomy {
+            let text = serde_json::to_string(taxonomy).map_err(|e| Error::checkpoint(path, e.to_string()))?;
+            metadata.insert("taxonomy".to_owned(), text);
+        }
         if let Some(held_out) = &network.held_out {
             let text = serde_json::to_string(held_out).map_err(|e| Error::checkpoint(path, e.to_string()))?;
             metadata.insert("held_out".to_owned(), text);
@@ -182,11 +189,19 @@ impl Checkpoint {
         let recipe = Recipe::from_toml(&path.display().to_string(), field("recipe")?)?;
         let unreadable =
             |name: &str, e: &dyn std::fmt::Display| Error::checkpoint(path, format!("its {name} can't be read: {e}"));
-        let classes = serde_json::from_str(field("classes")?).map_err(|e| unreadable("classes", &e))?;
+        let classes: Vec<String> = serde_json::from_str(field("classes")?).map_err(|e| unreadable("classes", &e))?;
         let progress =
             toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
         let dataset = metadata.get("dataset").map(|digest| u64::from_str_radix(digest, 16)).transpose();
         let dataset = dataset.map_err(|e| unreadable("dataset", &e))?;
+        let taxonomy: Option<Taxonomy> = metadata
+            .get("taxonomy")
+            .map(|text| serde_json::from_str(text))
+            .transpose()
+            .map_err(|e| unreadable("taxonomy", &e))?;
+        if taxonomy.as_ref().is_some_and(|taxonomy| !taxonomy.fits(classes.len())) {
+            return Err(unreadable("taxonomy", &format!("it isn't of {} classes", classes.len())));
+        }
         let held_out: Option<HeldOut> = metadata
             .get("held_out")
             .map(|text| serde_json::from_str(text))
@@ -219,7 +234,7 @@ impl Checkpoint {
                 weights.insert(name, tensor);
             }
         }
-        Ok(Self { recipe, classes, progress, trained_on, held_out, weights, optimizer, ema })
+        Ok(Self { recipe, classes, progress, trained_on, taxonomy, held_out, weights, optimizer, ema })
     }
 }
 

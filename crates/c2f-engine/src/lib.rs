@@ -17,6 +17,7 @@ pub mod optim;
 pub mod recipe;
 mod run_folder;
 pub mod schedule;
+mod taxonomy;
 mod train;
 pub mod transfer;
 mod whiten;
@@ -35,6 +36,7 @@ pub use held_out::{HeldOut, familiarity};
 pub use network::{Network, Prediction, Stage, train_transform};
 pub use recipe::{Method, Recipe};
 pub use run_folder::RunFolder;
+pub use taxonomy::{Group, Taxonomy};
 pub use train::{
     Data, EpochRecord, Event, Moment, Progress, Rehearsal, StepReport, Stepper, Summary, Sums, TrainOptions, TrainedOn,
     read_metrics, rehearse, train, train_on,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::held_out::{HeldOut, tempered};
 use crate::recipe::{AugmentPolicy, ClassWeights, Method, Mode, Recipe, RegionFrom};
-use crate::{Error, Result, TestViews, TrainedOn};
+use crate::{Error, Result, Taxonomy, TestViews, TrainedOn};
 
 /// Which looks are trained, or have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Network {
     pub stage: Stage,
     /// Which pictures trained it.
     pub trained_on: TrainedOn,
+    /// What the classes belong to, where that is known.
+    pub taxonomy: Option<Taxonomy>,
     /// That of predictions.
     pub(crate) pass: Pass,
     /// (K): how much each class counts in training where the recipe weighs them; [`Network::weigh_classes`] makes them.
@@ -113,6 +115,7 @@ impl Network {
             recipe: recipe.clone(),
             stage: if method.has_inverse() { Stage::Fine } else { Stage::Coarse },
             trained_on: TrainedOn::default(),
+            taxonomy: None,
             pass: Pass::eval(),
             class_weights: None,
             held_out: None,

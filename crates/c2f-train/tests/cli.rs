@@ -120,6 +120,7 @@ fn a_full_evaluation_adds_to_the_plain_one() {
         "brier",
         "calibration",
         "per_class",
+        "levels",
         "confused",
         "pictures",
         "localisation",

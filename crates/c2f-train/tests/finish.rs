@@ -138,3 +138,57 @@ fn a_dry_run_says_what_would_be_trained_and_writes_nothing() {
     let lost = ["train", "--data", "folder:/no/such", "--dry-run"];
     assert!(fail(1, &lost).contains("/no/such"));
 }
+
+/// Oxford-IIIT Pet as published, with drawn creatures: two cats and a dog.
+fn pets(folder: &Path) -> String {
+    draw_pictures(&folder.join("drawn"), 4, |_| true);
+    let (images, lists) = (folder.join("pets/images"), folder.join("pets/annotations"));
+    std::fs::create_dir_all(&images).unwrap();
+    std::fs::create_dir_all(&lists).unwrap();
+    let mut classes: Vec<_> =
+        std::fs::read_dir(folder.join("drawn/test")).unwrap().map(|c| c.unwrap().path()).collect();
+    classes.sort();
+    let (mut train, mut test) = (String::new(), String::new());
+    for (number, (class, (name, species))) in
+        (1..).zip(classes.iter().zip([("Siamese", 1), ("Sphynx", 1), ("beagle", 2)]))
+    {
+        for (i, file) in (0..).zip(std::fs::read_dir(class).unwrap()) {
+            std::fs::copy(file.unwrap().path(), images.join(format!("{name}_{i}.jpg"))).unwrap();
+            let list = if i == 0 { &mut test } else { &mut train };
+            *list += &format!("{name}_{i} {number} {species} 1\n");
+        }
+    }
+    std::fs::write(lists.join("trainval.txt"), train).unwrap();
+    std::fs::write(lists.join("test.txt"), test).unwrap();
+    format!("pets:{}", text(&folder.join("pets")))
+}
+
+#[test]
+fn an_answer_may_be_what_classes_belong_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pets(folder.path());
+    let output = folder.path().join("run");
+    succeed(&train_on(&data, &output));
+    let predict = |sure: &str| {
+        let pictures = ["predict", "--checkpoint", text(&output), "--json", "--top-k", "1", "--sure", sure, &data];
+        json(&pictures).as_array().unwrap().clone()
+    };
+    for (class, any) in predict("0").iter().zip(predict("0.7")) {
+        let best = &class["predictions"][0];
+        assert_eq!(class["predictions"].as_array().unwrap().len(), 1);
+        assert_eq!((&class["surest"]["name"], class["surest"]["above"].as_u64()), (&best["class"], Some(0)));
+        // Of three classes two are cats: an untrained network is sure of nothing else.
+        assert!(any["surest"].is_null() || any["surest"]["probability"].as_f64() >= Some(0.7), "{any}");
+    }
+    let full = json(&["eval", "--checkpoint", text(&output), "--data", &data, "--full", "--json"]);
+    let level = &full["levels"][0];
+    assert_eq!((level["level"].as_u64(), level["groups"].as_u64()), (Some(1), Some(2)));
+    assert!(level["top1"].as_f64() >= full["top1"].as_f64());
+    let table = succeed(&["predict", "--checkpoint", text(&output), "--sure", "1", &data]);
+    assert!(table.contains("sure of nothing"), "{table}");
+
+    let plain = folder.path().join("plain");
+    succeed(&train(&plain, &["--set", "method=baseline", "--set", "epochs=1"]));
+    assert!(fail(2, &["predict", "--checkpoint", text(&plain), "--sure", "0.9", "x.png"]).contains("nabirds"));
+    assert!(fail(2, &["predict", "--checkpoint", text(&output), "--sure", "90", "x.png"]).contains("0.9"));
+}

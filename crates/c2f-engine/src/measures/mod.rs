@@ -2,11 +2,13 @@
 
 mod calibration;
 mod confusion;
+mod levels;
 mod localisation;
 
 pub(crate) use calibration::expected_calibration_error;
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassAccuracy, Confusion};
+pub use levels::LevelAccuracy;
 pub use localisation::{FineBox, Localisation, MapScores};
 
 use c2f_data::{Place, Sample};
@@ -64,6 +66,10 @@ measures! {
     calibration: Calibration, |seen| Calibration::new(seen.rows());
     /// The classes that have pictures, in the order of the network's classes.
     per_class: Vec<ClassAccuracy>, |seen| confusion::per_class(seen.rows(), &seen.network.classes);
+    /// Above the classes, the most general level first; none where the classes belong to nothing that is known.
+    levels: Vec<LevelAccuracy>, |seen| {
+        seen.network.taxonomy.as_ref().map_or_else(Vec::new, |taxonomy| levels::levels(seen.rows(), taxonomy))
+    };
     /// The pairs of classes that were confused most often, at most 20.
     confused: Vec<Confusion>, |seen| confusion::most_confused(seen.rows(), &seen.network.classes, CONFUSED);
     /// The pictures that could be read, in the order of the samples.

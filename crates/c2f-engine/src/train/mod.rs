@@ -42,7 +42,7 @@ use crate::recipe::Sampling;
 use crate::schedule::Schedule;
 use crate::transfer::transfer;
 use crate::whiten::whiten;
-use crate::{Error, Evaluation, HeldOut, Inputs, Network, Prediction, Recipe, Result, RunFolder, TestViews};
+use crate::{Error, Evaluation, HeldOut, Inputs, Network, Prediction, Recipe, Result, RunFolder, Taxonomy, TestViews};
 
 /// Steps in a row without a finite loss after which a run gives up.
 const NOT_FINITE_LIMIT: usize = 10;
@@ -146,6 +146,7 @@ fn begin(
 ) -> Result<(Network, bool)> {
     let mut network = Network::new(recipe, data.dataset.classes.clone(), device)?;
     network.trained_on = TrainedOn::new(&data.dataset);
+    network.taxonomy = Taxonomy::of(&data.dataset);
     network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
     let mut whitens = recipe.attention.whitened && recipe.method.is_orthogonal();
     // The other ranks needn't have the file.
@@ -237,6 +238,7 @@ impl<'a> Run<'a> {
         data.check_same(&path, &checkpoint, recipe)?;
         let mut network = Network::new(recipe, checkpoint.classes, &options.device)?;
         network.trained_on = checkpoint.trained_on;
+        network.taxonomy = checkpoint.taxonomy;
         network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
         restore(&path, &checkpoint.weights, &network.params)?;
         let mut stepper = Stepper::in_world(&network, options.world.clone())?;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use c2f_engine::Group;
 use c2f_files::{Mark, Output};
 use serde::Serialize;
 
@@ -27,6 +28,9 @@ pub struct Answer {
 pub enum Outcome {
     Predictions {
         predictions: Vec<Prediction>,
+        /// The smallest group that is sure enough, or none; where it was asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        surest: Option<Option<Group>>,
         /// Where it was asked.
         #[serde(flatten)]
         novelty: Option<Novelty>,
@@ -106,9 +110,16 @@ fn table(answer: &Answer) -> Result<String> {
     }
     text.push('\n');
     match &answer.outcome {
-        Outcome::Predictions { predictions, novelty } => {
+        Outcome::Predictions { predictions, surest, novelty } => {
             if novelty.as_ref().is_some_and(|novelty| novelty.unknown) {
                 writeln!(text, "  {:>8}", "unknown")?;
+            }
+            match surest {
+                Some(Some(group)) => {
+                    writeln!(text, "  {:>8}  {}, surely", percent(group.probability.into()), word(&group.name))?;
+                }
+                Some(None) => writeln!(text, "  {:>8}  sure of nothing", "")?,
+                None => {}
             }
             for p in predictions {
                 writeln!(text, "  {:>8}  {}", percent(p.probability.into()), word(&p.class))?;
@@ -123,7 +134,7 @@ fn csv(answer: &Answer) -> Result<String> {
     let (image, label) = (quoted(&answer.image), quoted(answer.label.as_deref().unwrap_or_default()));
     let mut text = String::new();
     match &answer.outcome {
-        Outcome::Predictions { predictions, novelty } => {
+        Outcome::Predictions { predictions, novelty, .. } => {
             let unknown = novelty.as_ref().map_or(String::new(), |novelty| novelty.unknown.to_string());
             for (rank, p) in (1..).zip(predictions) {
                 let class = quoted(&p.class);
@@ -214,6 +225,7 @@ mod tests {
         let prediction = Prediction { class: "gull, \"grey\"".to_owned(), index: 3, probability: 0.25 };
         let outcome = Outcome::Predictions {
             predictions: vec![prediction],
+            surest: None,
             novelty: Some(Novelty { familiarity: 2.5, unknown: true }),
         };
         [

@@ -13,6 +13,13 @@ const ROWS: usize = 10;
 /// Appends what was measured beyond accuracy.
 pub fn write(text: &mut String, measures: &Measures) -> Result {
     write_calibration(text, measures)?;
+    if !measures.levels.is_empty() {
+        writeln!(text, "\nabove the classes, the most general first")?;
+        for level in &measures.levels {
+            let name = format!("level {}, {} groups", level.level, level.groups);
+            writeln!(text, "  {name:<20} {:>8}", percent(level.top1))?;
+        }
+    }
     if let Some(localisation) = &measures.localisation {
         write_localisation(text, localisation)?;
     }

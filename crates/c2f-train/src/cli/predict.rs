@@ -32,6 +32,9 @@ pub struct Args {
     /// For each picture, write one that shows its attention and its region map into this folder
     #[arg(long, value_name = "DIR", value_parser = path())]
     overlay: Option<PathBuf>,
+    /// Also answer by the smallest group, a class or what classes belong to, that has at least this probability
+    #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
+    sure: Option<f32>,
     /// Call pictures unknown that look less familiar than this share of the held-out pictures, whose classes are known
     #[arg(long, value_name = "SHARE", value_parser = share)]
     reject: Option<f64>,
@@ -45,6 +48,11 @@ pub struct Args {
 /// Gives the exit status: that of a signal, if one came; then the file of `--output` isn't written.
 pub fn run(args: &Args) -> Result<u8> {
     let network = checkpoint_file::network(&args.checkpoint, &device(&args.device)?)?;
+    if args.sure.is_some() && network.taxonomy.is_none() {
+        return Err(usage(
+            "--sure: it isn't known what the classes of this network belong to; nabirds, inat..., aircraft and pets say it",
+        ));
+    }
     let threshold = args.reject.map(|share| threshold(&network, share)).transpose()?;
     let inputs = args.inputs.list()?;
     if let Some(folder) = &args.overlay {
@@ -73,11 +81,13 @@ pub fn run(args: &Args) -> Result<u8> {
                 Err(error) => errors.push(Some(error.to_string())),
             }
         }
+        // A group's probability is that of all its classes.
+        let top = if args.sure.is_some() { network.classes.len() } else { args.top_k as usize };
         let guesses = if let Some(names) = &mut names {
-            explained(&network, &pictures, args.top_k as usize, names)?
+            explained(&network, &pictures, top, names)?
         } else {
             let views: Vec<_> = pictures.iter().map(|picture| picture.views.as_slice()).collect();
-            c2f_engine::guess(&network, &views, args.top_k as usize)?
+            c2f_engine::guess(&network, &views, top)?
         };
         let mut guesses = guesses.into_iter();
         for (input, error) in batch.iter().zip(errors) {
@@ -85,7 +95,7 @@ pub fn run(args: &Args) -> Result<u8> {
                 unreadable.add(&error);
                 Outcome::Error { error }
             } else {
-                outcome(guesses.next().context("a picture without a prediction")?, threshold)
+                outcome(guesses.next().context("a picture without a prediction")?, &network, args, threshold)
             };
             let label = input.label.as_deref().map(str::to_owned);
             answers.push(&Answer { image: input.name().into_owned(), label, outcome })?;
@@ -115,12 +125,14 @@ fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut Ov
     Ok(explanations.into_iter().map(|explanation| explanation.guesses).collect())
 }
 
-fn outcome(guesses: Guesses, threshold: Option<f32>) -> Outcome {
-    let predictions = guesses.classes.into_iter();
+fn outcome(guesses: Guesses, network: &Network, args: &Args, threshold: Option<f32>) -> Outcome {
+    let surest =
+        network.taxonomy.as_ref().zip(args.sure).map(|(taxonomy, sure)| taxonomy.surest(&guesses.classes, sure));
+    let predictions = guesses.classes.into_iter().take(args.top_k as usize);
     let predictions = predictions.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability });
     let familiarity = guesses.familiarity;
     let novelty = threshold.map(|threshold| Novelty { familiarity, unknown: familiarity < threshold });
-    Outcome::Predictions { predictions: predictions.collect(), novelty }
+    Outcome::Predictions { predictions: predictions.collect(), surest, novelty }
 }
 
 /// The familiarity below which a picture is unknown.
@@ -132,6 +144,11 @@ fn threshold(network: &Network, share: f64) -> Result<f32> {
         )
     })?;
     Ok(held_out.threshold(share))
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let probability = text.parse().ok().filter(|probability| (0.0..=1.0).contains(probability));
+    probability.ok_or_else(|| "expected a probability from 0 to 1, such as 0.9".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
