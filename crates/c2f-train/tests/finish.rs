@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
@@ -155,7 +156,7 @@ fn pets(folder: &Path) -> String {
         for (i, file) in (0..).zip(std::fs::read_dir(class).unwrap()) {
             std::fs::copy(file.unwrap().path(), images.join(format!("{name}_{i}.jpg"))).unwrap();
             let list = if i == 0 { &mut test } else { &mut train };
-            *list += &format!("{name}_{i} {number} {species} 1\n");
+            writeln!(list, "{name}_{i} {number} {species} 1").unwrap();
         }
     }
     std::fs::write(lists.join("trainval.txt"), train).unwrap();

@@ -28,9 +28,9 @@ pub struct Answer {
 pub enum Outcome {
     Predictions {
         predictions: Vec<Prediction>,
-        /// The smallest group that is sure enough, or none; where it was asked.
+        /// Where it was asked.
         #[serde(skip_serializing_if = "Option::is_none")]
-        surest: Option<Option<Group>>,
+        surest: Option<Surest>,
         /// Where it was asked.
         #[serde(flatten)]
         novelty: Option<Novelty>,
@@ -38,6 +38,14 @@ pub enum Outcome {
     Error {
         error: String,
     },
+}
+
+/// The smallest group that is sure enough; null where none is.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Surest {
+    Group(Group),
+    Nothing,
 }
 
 /// Whether a picture is of none of the classes.
@@ -115,10 +123,10 @@ fn table(answer: &Answer) -> Result<String> {
                 writeln!(text, "  {:>8}", "unknown")?;
             }
             match surest {
-                Some(Some(group)) => {
+                Some(Surest::Group(group)) => {
                     writeln!(text, "  {:>8}  {}, surely", percent(group.probability.into()), word(&group.name))?;
                 }
-                Some(None) => writeln!(text, "  {:>8}  sure of nothing", "")?,
+                Some(Surest::Nothing) => writeln!(text, "  {:>8}  sure of nothing", "")?,
                 None => {}
             }
             for p in predictions {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use c2f_engine::{Guesses, Network, Picture, ahead};
 
-use super::answers::{Answer, Answers, Format, Novelty, Outcome, Prediction};
+use super::answers::{Answer, Answers, Format, Novelty, Outcome, Prediction, Surest};
 use super::inputs::{Input, Inputs, Unreadable, batch_size};
 use super::signals::Signals;
 use super::{checkpoint_file, device, path, usage};
@@ -126,8 +126,11 @@ fn explained(network: &Network, pictures: &[Picture], top: usize, names: &mut Ov
 }
 
 fn outcome(guesses: Guesses, network: &Network, args: &Args, threshold: Option<f32>) -> Outcome {
-    let surest =
-        network.taxonomy.as_ref().zip(args.sure).map(|(taxonomy, sure)| taxonomy.surest(&guesses.classes, sure));
+    let surest = network
+        .taxonomy
+        .as_ref()
+        .zip(args.sure)
+        .map(|(taxonomy, sure)| taxonomy.surest(&guesses.classes, sure).map_or(Surest::Nothing, Surest::Group));
     let predictions = guesses.classes.into_iter().take(args.top_k as usize);
     let predictions = predictions.map(|g| Prediction { class: g.class, index: g.index, probability: g.probability });
     let familiarity = guesses.familiarity;
