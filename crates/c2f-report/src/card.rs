@@ -44,11 +44,13 @@ impl Card<'_> {
         let mut templates = Environment::new();
         templates.add_filter("quoted", |text: &str| serde_json::Value::from(text).to_string());
         templates.add_filter("escaped", escaped);
-        templates
+        let card = templates
             .add_template("card.md", include_str!("card.md.j2"))
             .and_then(|()| templates.get_template("card.md"))
             .and_then(|template| template.render(Serde(self.page())))
-            .unwrap_or_else(|e| unreachable!("the embedded template is valid: {e:#}"))
+            .unwrap_or_else(|e| unreachable!("the embedded template is valid: {e:#}"));
+        // The template's last line break isn't rendered.
+        card + "\n"
     }
 
     /// Writes the card into a run's folder, unless there is a `README.md` of somebody's there.

@@ -36,6 +36,8 @@ fn assert_whole(folder: &Path) {
             Some("toml") => drop(c2f_engine::Recipe::from_file(&file).unwrap()),
             Some("jsonl") => drop(c2f_engine::read_metrics(&file).unwrap()),
             Some("html") => assert!(bytes.ends_with(b"</html>\n") || bytes.ends_with(b"</html>")),
+            // The model card ends with the recipe.
+            Some("md") => assert!(bytes.ends_with(b"```\n")),
             _ => assert_eq!(file.file_name().unwrap(), ".lock", "left over"),
         }
     }
