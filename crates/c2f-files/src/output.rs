@@ -89,6 +89,15 @@ impl Output {
         Error::io(&self.name, source)
     }
 
+    /// Writes all that is left of the file, and gives it its name.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with(mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|e| self.error(e))?;
+        self.finish()
+    }
+
     /// Writes what is still buffered, and gives the file its name.
     ///
     /// # Errors
@@ -153,9 +162,7 @@ mod tests {
     const MARK: Mark = "image,class";
 
     fn write(path: &Path, mark: Mark, bytes: &[u8]) -> Result<()> {
-        let mut output = Output::create(path, mark)?;
-        output.write_all(bytes).map_err(|e| output.error(e))?;
-        output.finish()
+        Output::create(path, mark)?.finish_with(bytes)
     }
 
     fn is_refused(error: &Error) -> bool {

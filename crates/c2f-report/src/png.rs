@@ -1,6 +1,5 @@
 //! PNGs that say who made them.
 
-use std::io::Write;
 use std::path::Path;
 
 use c2f_files::{Mark, Output};
@@ -23,10 +22,9 @@ pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If it can't be written.
-pub fn write_png(image: &RgbImage, mut output: Output) -> Result<()> {
+pub fn write_png(image: &RgbImage, output: Output) -> Result<()> {
     let bytes = encode(image).map_err(|e| output.error(e.into()))?;
-    output.write_all(&bytes).map_err(|e| output.error(e))?;
-    Ok(output.finish()?)
+    Ok(output.finish_with(&bytes)?)
 }
 
 /// The bytes of a PNG, with [`PNG_MARK`].

@@ -1,7 +1,6 @@
 //! A trained network's backbone, as other programs take it.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use c2f_files::{Mark, Output};
@@ -19,7 +18,7 @@ const MARK: Mark = r#"{"__metadata__":{"c2f_backbone":"#;
 /// # Errors
 /// With the rules of [`Output`], or if the file can't be written.
 pub fn export_backbone(network: &Network, path: &Path) -> Result<usize> {
-    let mut output = Output::create(path, MARK)?;
+    let output = Output::create(path, MARK)?;
     let mut tensors = Vec::new();
     for entry in network.params.at("backbone").entries() {
         let is_of_fine_look = crate::network::coarse_statistic(&entry.name).is_some();
@@ -31,7 +30,6 @@ pub fn export_backbone(network: &Network, path: &Path) -> Result<usize> {
     let metadata = HashMap::from([("c2f_backbone".to_owned(), network.recipe.backbone.clone())]);
     let file = safetensors::serialize(tensors, Some(metadata))
         .map_err(|e| Error::io(path, std::io::Error::other(e.to_string())))?;
-    output.write_all(&file).map_err(|e| output.error(e))?;
-    output.finish()?;
+    output.finish_with(&file)?;
     Ok(count)
 }

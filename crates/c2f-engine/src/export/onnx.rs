@@ -1,6 +1,5 @@
 //! A trained network as an ONNX file.
 
-use std::io::Write;
 use std::path::Path;
 
 use c2f_files::Output;
@@ -14,9 +13,8 @@ use crate::{Network, Result};
 /// # Errors
 /// With the rules of [`Output`], if the file can't be written, or as [`Network::describe`].
 pub fn export_onnx(network: &Network, inputs: GraphInputs, path: &Path) -> Result<()> {
-    let mut output = Output::create(path, c2f_onnx::HEAD)?;
-    output.write_all(&onnx(network, inputs)?).map_err(|e| output.error(e))?;
-    Ok(output.finish()?)
+    let output = Output::create(path, c2f_onnx::HEAD)?;
+    Ok(output.finish_with(&onnx(network, inputs)?)?)
 }
 
 /// The bytes of that file. Its metadata are `c2f_classes` (a list, in JSON), `c2f_crop` ([`Network::crop`], in JSON),
