@@ -3,6 +3,7 @@
 mod card;
 mod chart;
 mod contact;
+mod drop;
 mod error;
 mod heat;
 mod page;
@@ -15,6 +16,7 @@ mod web;
 
 pub use card::Card;
 pub use contact::{ClassSamples, ContactSheet, contact_sheet};
+pub use drop::drop_page;
 pub use error::{Error, Result};
 pub use page::Report;
 pub use panel::{attention_panel, region_panel};

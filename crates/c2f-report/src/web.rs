@@ -1,12 +1,11 @@
 //! A page that runs an exported network in a browser, without a server that knows of it.
 
-use std::io::Write;
 use std::path::Path;
 
 use c2f_engine::{GraphInputs, Network};
 use c2f_files::{Mark, Output};
 
-use crate::Result;
+use crate::{Result, drop_page};
 
 /// How every page of ours begins.
 const MARK: Mark = "<!doctype html>\n<!-- c2f-train export -->\n";
@@ -31,10 +30,9 @@ pub fn write_web_page(network: &Network, path: &Path) -> Result<()> {
     });
     // Nothing in a class's name ends the script.
     let facts = facts.to_string().replace('<', "\\u003c");
-    let mut output = Output::create(path, MARK)?;
-    let page = include_str!("web.html").replacen(FACTS, &facts, 1);
-    output.write_all(page.as_bytes()).map_err(|e| output.error(e))?;
-    Ok(output.finish()?)
+    let output = Output::create(path, MARK)?;
+    let page = drop_page(include_str!("web.html")).replacen(FACTS, &facts, 1);
+    Ok(output.finish_with(page.as_bytes())?)
 }
 
 #[cfg(test)]
