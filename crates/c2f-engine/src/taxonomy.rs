@@ -10,8 +10,27 @@ use crate::Guess;
 /// What each class of a network belongs to: for each class the groups that hold it, from the most general down. Classes needn't have as
 /// many as each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Taxonomy(Vec<Vec<String>>);
+#[serde(from = "Vec<Vec<String>>", into = "Vec<Vec<String>>")]
+pub struct Taxonomy {
+    /// Of each class.
+    above: Vec<Vec<String>>,
+    /// [`Self::groups`] of each level, that after the last included.
+    groups: Vec<Vec<usize>>,
+}
+
+impl From<Vec<Vec<String>>> for Taxonomy {
+    fn from(above: Vec<Vec<String>>) -> Self {
+        let levels = above.iter().map(Vec::len).max().unwrap_or(0);
+        let groups = (0..=levels).map(|level| groups_of(&above, level)).collect();
+        Self { above, groups }
+    }
+}
+
+impl From<Taxonomy> for Vec<Vec<String>> {
+    fn from(taxonomy: Taxonomy) -> Self {
+        taxonomy.above
+    }
+}
 
 /// A class or a group of classes, as an answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,29 +46,23 @@ pub struct Group {
 impl Taxonomy {
     /// That of a data set; none where its classes belong to nothing.
     pub fn of(dataset: &Dataset) -> Option<Self> {
-        dataset.ancestors.iter().any(|above| !above.is_empty()).then(|| Self(dataset.ancestors.clone()))
+        dataset.ancestors.iter().any(|above| !above.is_empty()).then(|| dataset.ancestors.clone().into())
     }
 
     /// The number of levels above the classes: of the class with the most.
     pub fn levels(&self) -> usize {
-        self.0.iter().map(Vec::len).max().unwrap_or(0)
+        self.groups.len() - 1
     }
 
     /// Whether it has as many classes.
     pub(crate) fn fits(&self, classes: usize) -> bool {
-        self.0.len() == classes
+        self.above.len() == classes
     }
 
     /// For each class which group of the level, counted from the most general one from 0, it belongs to, as a class that stands for the
-    /// group: the first of it. A class that has no group there stands for itself, as every class does at the level after the last.
-    pub fn groups(&self, level: usize) -> Vec<usize> {
-        let mut first: BTreeMap<&[String], usize> = BTreeMap::new();
-        let mut groups = Vec::with_capacity(self.0.len());
-        for (class, above) in self.0.iter().enumerate() {
-            // Groups of one name below different ones are different.
-            groups.push(above.get(..=level).map_or(class, |path| *first.entry(path).or_insert(class)));
-        }
-        groups
+    /// group: the first of it. A class that has no group there stands for itself, as every class does at the level after the last, [`Self::levels`]; there are none beyond.
+    pub fn groups(&self, level: usize) -> &[usize] {
+        &self.groups[level]
     }
 
     /// The smallest group that `guesses`, of all classes, give at least the probability `sure`, in 0..=1; none where not even one of the
@@ -62,14 +75,25 @@ impl Taxonomy {
                 *sums.entry(groups[guess.index]).or_default() += guess.probability;
             }
             let (class, probability) = sums.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-            let name = match self.0[class].get(level) {
+            let name = match self.above[class].get(level) {
                 Some(group) => group.clone(),
                 None => guesses.iter().find(|guess| guess.index == class)?.class.clone(),
             };
-            let above = if self.0[class].len() > level { self.levels() - level } else { 0 };
+            let above = if self.above[class].len() > level { self.levels() - level } else { 0 };
             (probability >= sure).then_some(Group { name, above, probability })
         })
     }
+}
+
+/// See [`Taxonomy::groups`].
+fn groups_of(above: &[Vec<String>], level: usize) -> Vec<usize> {
+    let mut first: BTreeMap<&[String], usize> = BTreeMap::new();
+    let mut groups = Vec::with_capacity(above.len());
+    for (class, above) in above.iter().enumerate() {
+        // Groups of one name below different ones are different.
+        groups.push(above.get(..=level).map_or(class, |path| *first.entry(path).or_insert(class)));
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -79,7 +103,7 @@ mod tests {
     /// Two crows and a gull among birds, a bat, and a stone that belongs to nothing.
     fn taxonomy() -> Taxonomy {
         let above = |path: &[&str]| path.iter().map(|name| (*name).to_owned()).collect();
-        Taxonomy(vec![
+        Taxonomy::from(vec![
             above(&["bird", "crow"]),
             above(&["bird", "crow"]),
             above(&["bird", "gull"]),
