@@ -7,8 +7,7 @@ use c2f_engine::Network;
 use c2f_hub::{Hub, Name};
 use candle_core::Device;
 
-use super::data_spec::HUB;
-use super::usage;
+use super::data_spec::{hub_name, is_of_hub};
 use crate::bars::FileBars;
 
 /// The network of a checkpoint, of a run's folder (its best), or of `hub:ORG/NAME`, a repository that is such a folder.
@@ -18,10 +17,8 @@ pub fn network(checkpoint: &Path, device: &Device) -> Result<Network> {
 
 /// The repository that a path names, if it is none on this machine.
 pub fn of_hub(checkpoint: &Path) -> Result<Option<Name>> {
-    let Some(text) = checkpoint.to_str().and_then(|text| text.strip_prefix(HUB)) else { return Ok(None) };
-    let name = Name::parse(text).filter(|_| text.contains('/'));
-    let wrong = || usage(format!("checkpoint `{HUB}{text}`: expected hub:ORG/NAME, perhaps with @REVISION"));
-    name.ok_or_else(wrong).map(Some)
+    let text = checkpoint.to_str().filter(|text| is_of_hub(text));
+    text.map(|text| hub_name("checkpoint", text, text)).transpose()
 }
 
 /// The checkpoint or the run's folder, once it is on this machine.

@@ -9,11 +9,17 @@ use super::usage;
 use crate::bars::FileBars;
 
 /// What the name of something on the Hugging Face hub begins with.
-pub const HUB: &str = "hub:";
+const HUB: &str = "hub:";
 
-/// Whether a text names a data set of the hub.
+/// Whether a text names something on the hub.
 pub fn is_of_hub(text: &str) -> bool {
     text.starts_with(HUB)
+}
+
+/// The repository that `name` is the name of; `what` is named by `text`.
+pub fn hub_name(what: &str, text: &str, name: &str) -> Result<Name> {
+    let name = name.strip_prefix(HUB).filter(|name| name.contains('/')).and_then(Name::parse);
+    name.ok_or_else(|| usage(format!("{what} `{text}`: expected hub:ORG/NAME, perhaps with @REVISION")))
 }
 
 /// The data set that a text names. `hub:ORG/NAME` is fetched, unless it is in the cache, and is then its Parquet files.
@@ -23,11 +29,11 @@ pub fn data_spec(text: &str) -> Result<Spec> {
 
 /// The same as a text: where the data set is once it is on this machine.
 pub fn on_disk(text: &str) -> Result<String> {
-    let Some(place) = text.strip_prefix(HUB) else { return Ok(text.to_owned()) };
-    let (name, options) = place.split_once('?').map_or((place, None), |(name, options)| (name, Some(options)));
-    let name = Name::parse(name).filter(|_| name.contains('/'));
-    let name =
-        name.ok_or_else(|| usage(format!("data set `{text}`: expected hub:ORG/NAME, perhaps with @REVISION")))?;
+    if !is_of_hub(text) {
+        return Ok(text.to_owned());
+    }
+    let (name, options) = text.split_once('?').map_or((text, None), |(name, options)| (name, Some(options)));
+    let name = hub_name("data set", text, name)?;
     let options = options.map_or(String::new(), |options| format!("?{options}"));
     // What is wrong with them is said before anything is fetched.
     format!("parquet:.{options}").parse::<Spec>().map_err(Error::from)?;
