@@ -14,6 +14,7 @@ use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::{Error, HeldOut, Network, Progress, Recipe, Result, Taxonomy, TrainedOn};
 
@@ -89,17 +90,7 @@ pub fn load_network(path: &Path, device: &Device) -> Result<Network> {
     if path.is_dir() && !file.exists() {
         return Err(Error::checkpoint(&file, "the run's folder has none yet: no epoch was finished"));
     }
-    let checkpoint = Checkpoint::read(&file)?;
-    // No initial values: all are replaced.
-    let params = Params::zeros(device, DType::F32);
-    let mut network = Network::with_params(&checkpoint.recipe, checkpoint.classes.clone(), &params)?;
-    let weights = if checkpoint.ema.is_empty() { &checkpoint.weights } else { &checkpoint.ema };
-    restore(&file, weights, &network.params)?;
-    network.stage = checkpoint.progress.stage(network.coarse_epochs());
-    network.trained_on = checkpoint.trained_on;
-    network.taxonomy = checkpoint.taxonomy;
-    network.held_out = checkpoint.held_out;
-    Ok(network)
+    Checkpoint::read(&file)?.into_network(&file, device)
 }
 
 impl Checkpoint {
@@ -150,15 +141,30 @@ impl Checkpoint {
         if let Some(dataset) = network.trained_on.dataset {
             metadata.insert("dataset".to_owned(), format!("{dataset:016x}"));
         }
-        if let Some(taxonomy) = &network.taxonomy {
-            let text = serde_json::to_string(taxonomy).map_err(|e| Error::checkpoint(path, e.to_string()))?;
-            metadata.insert("taxonomy".to_owned(), text);
-        }
-        if let Some(held_out) = &network.held_out {
-            let text = serde_json::to_string(held_out).map_err(|e| Error::checkpoint(path, e.to_string()))?;
-            metadata.insert("held_out".to_owned(), text);
+        let known = [
+            ("taxonomy", network.taxonomy.as_ref().map(serde_json::to_string)),
+            ("held_out", network.held_out.as_ref().map(serde_json::to_string)),
+        ];
+        for (name, text) in known {
+            if let Some(text) = text.transpose().map_err(|e| Error::checkpoint(path, e.to_string()))? {
+                metadata.insert(name.to_owned(), text);
+            }
         }
         safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::checkpoint(path, e.to_string()))
+    }
+
+    /// The network of the checkpoint that `path` holds: see [`load_network`].
+    pub(crate) fn into_network(self, path: &Path, device: &Device) -> Result<Network> {
+        // No initial values: all are replaced.
+        let params = Params::zeros(device, DType::F32);
+        let mut network = Network::with_params(&self.recipe, self.classes, &params)?;
+        let weights = if self.ema.is_empty() { &self.weights } else { &self.ema };
+        restore(path, weights, &network.params)?;
+        network.stage = self.progress.stage(network.coarse_epochs());
+        network.trained_on = self.trained_on;
+        network.taxonomy = self.taxonomy;
+        network.held_out = self.held_out;
+        Ok(network)
     }
 
     /// Reads a checkpoint, on the CPU.
@@ -194,19 +200,11 @@ impl Checkpoint {
             toml::from_str(field("progress")?).map_err(|e: toml::de::Error| unreadable("progress", &e.message()))?;
         let dataset = metadata.get("dataset").map(|digest| u64::from_str_radix(digest, 16)).transpose();
         let dataset = dataset.map_err(|e| unreadable("dataset", &e))?;
-        let taxonomy: Option<Taxonomy> = metadata
-            .get("taxonomy")
-            .map(|text| serde_json::from_str(text))
-            .transpose()
-            .map_err(|e| unreadable("taxonomy", &e))?;
+        let taxonomy: Option<Taxonomy> = known(&metadata, "taxonomy").map_err(|e| unreadable("taxonomy", &e))?;
         if taxonomy.as_ref().is_some_and(|taxonomy| !taxonomy.fits(classes.len())) {
             return Err(unreadable("taxonomy", &format!("it isn't of {} classes", classes.len())));
         }
-        let held_out: Option<HeldOut> = metadata
-            .get("held_out")
-            .map(|text| serde_json::from_str(text))
-            .transpose()
-            .map_err(|e| unreadable("held_out", &e))?;
+        let held_out: Option<HeldOut> = known(&metadata, "held_out").map_err(|e| unreadable("held_out", &e))?;
         if held_out.as_ref().is_some_and(|held_out| !held_out.is_whole()) {
             return Err(unreadable("held_out", &"a number is out of its range"));
         }
@@ -236,6 +234,11 @@ impl Checkpoint {
         }
         Ok(Self { recipe, classes, progress, trained_on, taxonomy, held_out, weights, optimizer, ema })
     }
+}
+
+/// What the metadata have in JSON under this name, if it is known.
+fn known<T: DeserializeOwned>(metadata: &HashMap<String, String>, name: &str) -> serde_json::Result<Option<T>> {
+    metadata.get(name).map(|text| serde_json::from_str(text)).transpose()
 }
 
 /// Puts saved tensors into the variables of their names.

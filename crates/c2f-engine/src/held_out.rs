@@ -96,14 +96,14 @@ struct Seen {
 
 impl Seen {
     fn finish(mut self) -> HeldOut {
-        let sharpness = best_sharpness(&self.logarithms(), &self.labels);
+        let logits = self.logarithms();
+        let sharpness = best_sharpness(&logits, &self.labels);
         let error = |sharpness: f64| {
             let of = |(row, &label): (&Vec<f64>, &usize)| {
                 let (best, probability) = best(&softmax(row, sharpness));
                 (probability, best == label)
             };
-            let answers: Vec<(f64, bool)> = self.logarithms().iter().zip(&self.labels).map(of).collect();
-            expected_calibration_error(answers)
+            expected_calibration_error(logits.iter().zip(&self.labels).map(of))
         };
         let calibration_error = [error(1.0), error(sharpness)];
         self.scores.sort_by(f32::total_cmp);

@@ -11,7 +11,7 @@ pub use selection::{Selection, relabel, select};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use c2f_data::{Batch, Epoch, EvalTransform, Loader, LoaderConfig, Place, Sample, Transform};
+use c2f_data::{Batch, Epoch, EvalTransform, Loader, Place, Sample, Transform};
 use c2f_dist::World;
 use serde::Serialize;
 
@@ -105,7 +105,7 @@ pub fn evaluate(
     views: TestViews,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Evaluation> {
-    evaluate_with(network, samples, views, &mut |_, _| Ok(()), on_batch)
+    evaluate_in(&World::Single, network, samples, views, on_batch)
 }
 
 /// As [`evaluate`], by all ranks of `world` together: of N ranks each looks at every N-th batch, and each gets the whole evaluation, with the
@@ -120,13 +120,12 @@ pub fn evaluate_in(
     views: TestViews,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Evaluation> {
-    let never = AtomicBool::new(false);
-    let evaluation = evaluate_until(network, world, samples, views, &never, &mut |_, _| Ok(()), on_batch)?;
-    Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
+    evaluate_with(world, network, samples, views, &mut |_, _| Ok(()), on_batch)
 }
 
-/// As [`evaluate`]; `on_predictions` gets for each batch the indices of its samples and what the network says about the first view.
+/// As [`evaluate_in`]; `on_predictions` gets for each batch the indices of its samples and what the network says about the first view.
 pub(crate) fn evaluate_with(
+    world: &World,
     network: &Network,
     samples: &[Sample],
     views: TestViews,
@@ -134,11 +133,11 @@ pub(crate) fn evaluate_with(
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<Evaluation> {
     let never = AtomicBool::new(false);
-    let evaluation = evaluate_until(network, &World::Single, samples, views, &never, on_predictions, on_batch)?;
+    let evaluation = evaluate_until(network, world, samples, views, &never, on_predictions, on_batch)?;
     Ok(evaluation.unwrap_or_else(|| unreachable!("nobody stops it")))
 }
 
-/// The same by all ranks of a world; none when `stop` is set before the end, on any of them.
+/// The same; none when `stop` is set before the end, on any of them.
 pub(crate) fn evaluate_until(
     network: &Network,
     world: &World,
@@ -182,20 +181,7 @@ pub(crate) fn evaluate_until(
 
 /// A loader of pictures to look at once, in their order.
 pub(crate) fn loader_of(network: &Network, samples: Arc<[Sample]>, transform: Transform) -> Loader {
-    let recipe = &network.recipe;
-    let config = LoaderConfig {
-        batch_size: recipe.batch_size,
-        threads: recipe.loader.threads,
-        prefetch: recipe.loader.prefetch,
-        shuffle: false,
-        balanced: false,
-        drop_last: false,
-        seed: recipe.seed,
-        max_unreadable: recipe.loader.max_unreadable,
-        cache_mb: 0,
-        limits: recipe.loader.limits(),
-    };
-    Loader::new(samples, transform, config)
+    Loader::new(samples, transform, network.recipe.loader_config())
 }
 
 #[derive(Default)]

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::evaluate::evaluate_with;
 use crate::explain::Maps;
-use crate::{Evaluation, Network, PictureResult, Prediction, Result, TestViews};
+use crate::{Evaluation, Network, PictureResult, Prediction, Result, TestViews, World};
 
 /// The most confused pairs that are listed.
 const CONFUSED: usize = 20;
@@ -122,7 +122,7 @@ pub fn measure(
         }
         Ok(())
     };
-    let evaluation = evaluate_with(network, samples, views, &mut locate, on_batch)?;
+    let evaluation = evaluate_with(&World::Single, network, samples, views, &mut locate, on_batch)?;
     let measures = Measures::of(&Seen { network, samples, evaluation: &evaluation, localisation: places.finish() });
     Ok((evaluation, measures))
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use c2f_data::LoaderConfig;
 use c2f_files::expand_home;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -77,6 +78,22 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// How pictures are loaded to be looked at once, in their order.
+    pub(crate) fn loader_config(&self) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size,
+            threads: self.loader.threads,
+            prefetch: self.loader.prefetch,
+            shuffle: false,
+            balanced: false,
+            drop_last: false,
+            seed: self.seed,
+            max_unreadable: self.loader.max_unreadable,
+            cache_mb: 0,
+            limits: self.loader.limits(),
+        }
+    }
+
     /// The built-in recipe of that name.
     ///
     /// # Errors

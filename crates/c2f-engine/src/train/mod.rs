@@ -136,6 +136,14 @@ fn find_checkpoint(options: &TrainOptions) -> Result<Option<Checkpoint>> {
     Ok(Some(Checkpoint::from_bytes(&path, &world.broadcast(mine)?)?))
 }
 
+/// A network for these pictures, with initial weights.
+fn network_for(recipe: &Recipe, data: &Data, device: &Device) -> Result<Network> {
+    let mut network = Network::new(recipe, data.dataset.classes.clone(), device)?;
+    network.taxonomy = Taxonomy::of(&data.dataset);
+    network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
+    Ok(network)
+}
+
 /// A network before its first batch, with the recipe's pretrained weights, if it has any, and whether its attention is to be whitened.
 fn begin(
     recipe: &Recipe,
@@ -144,10 +152,8 @@ fn begin(
     world: &World,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Network, bool)> {
-    let mut network = Network::new(recipe, data.dataset.classes.clone(), device)?;
+    let mut network = network_for(recipe, data, device)?;
     network.trained_on = TrainedOn::new(&data.dataset);
-    network.taxonomy = Taxonomy::of(&data.dataset);
-    network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
     let mut whitens = recipe.attention.whitened && recipe.method.is_orthogonal();
     // The other ranks needn't have the file.
     if let Some(weights) = recipe.weights.as_ref().filter(|_| world.is_first()) {
@@ -169,17 +175,12 @@ fn begin(
 fn loader(network: &Network, data: &Data) -> Result<Loader> {
     let recipe = &network.recipe;
     let config = LoaderConfig {
-        batch_size: recipe.batch_size,
-        threads: recipe.loader.threads,
-        prefetch: recipe.loader.prefetch,
         shuffle: true,
         balanced: recipe.loader.sampling == Sampling::Balanced,
         // A last batch of one or two pictures would spoil BatchNorm's statistics.
         drop_last: data.train.len() >= recipe.batch_size,
-        seed: recipe.seed,
-        max_unreadable: recipe.loader.max_unreadable,
         cache_mb: recipe.loader.cache_mb,
-        limits: recipe.loader.limits(),
+        ..recipe.loader_config()
     };
     let loader = Loader::new(Arc::clone(&data.train), network.train_transform(), config);
     let (folder, mb) = (&recipe.loader.disk_cache, recipe.loader.disk_cache_mb as u64);
@@ -236,10 +237,8 @@ impl<'a> Run<'a> {
             )));
         }
         data.check_same(&path, &checkpoint, recipe)?;
-        let mut network = Network::new(recipe, checkpoint.classes, &options.device)?;
+        let mut network = network_for(recipe, data, &options.device)?;
         network.trained_on = checkpoint.trained_on;
-        network.taxonomy = checkpoint.taxonomy;
-        network.weigh_classes(data.train.iter().map(|sample| sample.label))?;
         restore(&path, &checkpoint.weights, &network.params)?;
         let mut stepper = Stepper::in_world(&network, options.world.clone())?;
         let to_device = |tensors: std::collections::BTreeMap<_, candle_core::Tensor>| {
@@ -508,14 +507,16 @@ impl<'a> Run<'a> {
             return Ok(true);
         }
         let path = best_path(&self.options.output);
-        let mut network = checkpoint::load_network(&path, &self.options.device)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let progress = checkpoint.progress.clone();
+        let mut network = checkpoint.into_network(&path, &self.options.device)?.finished();
         network.held_out = None;
         let Some(held_out) = HeldOut::measure(&network, data.validation(), &self.options.stop)? else {
             return Ok(false);
         };
         on_event(Event::HeldOut(&held_out));
         network.held_out = Some(held_out);
-        let (progress, none) = (Checkpoint::read(&path)?.progress, std::collections::BTreeMap::new());
+        let none = std::collections::BTreeMap::new();
         Checkpoint::write(&path, &network, &progress, &none, &none)?;
         Ok(true)
     }
