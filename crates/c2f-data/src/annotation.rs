@@ -3,7 +3,7 @@
 use image::metadata::Orientation;
 
 use crate::decode::{Header, Limits, header};
-use crate::{Result, Sample, Source};
+use crate::{Point, Result, Sample, Source};
 
 /// Where things are in a picture as it is decoded, upright.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,9 @@ pub struct Annotation {
     pub object: [f32; 4],
     /// The boxes of the deciding parts, as `object`; empty where they aren't known (the parts of archives are points).
     pub parts: Vec<[f32; 4]>,
+    /// Where each of [`Dataset::parts`](crate::Dataset::parts) is, as x and y in pixels, `None` for one that can't be seen; empty where the
+    /// archive has no parts.
+    pub points: Vec<Option<[f32; 2]>>,
 }
 
 impl Sample {
@@ -26,12 +29,17 @@ impl Sample {
         if let Source::Synthetic { scene, size } = &self.source {
             let drawing = scene.draw(*size);
             let parts = drawing.parts.iter().map(|part| part.bounds).collect();
-            return Ok(Some(Annotation { size: (*size, *size), object: drawing.creature, parts }));
+            return Ok(Some(Annotation { size: (*size, *size), object: drawing.creature, parts, points: Vec::new() }));
         }
         let Some(b) = self.bounding_box else { return Ok(None) };
         let header = header(self, limits)?;
         let (size, object) = upright(header, [b.left, b.top, b.left + b.width, b.top + b.height]);
-        Ok(Some(Annotation { size, object, parts: Vec::new() }))
+        let point = |part: &Option<Point>| {
+            let (_, [x, y, _, _]) = part.map(|Point { x, y }| upright(header, [x, y, x, y]))?;
+            Some([x, y])
+        };
+        let points = self.parts.iter().map(point).collect();
+        Ok(Some(Annotation { size, object, parts: Vec::new(), points }))
     }
 }
 
@@ -89,11 +97,14 @@ mod tests {
             let mut sample = Sample::new(name, 0, Source::File { root: root.clone() });
             assert_eq!(sample.annotation(Limits::default()).unwrap(), None);
             sample.bounding_box = Some(BoundingBox { left: 1.0, top: 2.0, width: 3.0, height: 4.0 });
+            sample.parts = [None, Some(Point { x: 1.0, y: 2.0 })].into();
             let annotation = sample.annotation(Limits::default()).unwrap().unwrap();
             assert_eq!(annotation.size, decode(&sample).unwrap().dimensions(), "{name}");
             let turned = header(&sample, Limits::default()).unwrap().orientation != Orientation::NoTransforms;
             assert_eq!(turned, name == "exif_rotated.jpg");
             assert_eq!(annotation.object == [1.0, 2.0, 4.0, 6.0], !turned, "{name}: {:?}", annotation.object);
+            assert_eq!(annotation.points[0], None);
+            assert_eq!(annotation.points[1] == Some([1.0, 2.0]), !turned, "{name}: {:?}", annotation.points);
         }
         let mut sample = Sample::new("gone.jpg", 0, Source::File { root });
         sample.bounding_box = Some(BoundingBox { left: 0.0, top: 0.0, width: 1.0, height: 1.0 });

@@ -124,6 +124,7 @@ fn a_full_evaluation_adds_to_the_plain_one() {
         "confused",
         "pictures",
         "localisation",
+        "keypoints",
         "attention_similarity",
     ];
     let mut expected = [keys(&plain), added.to_vec()].concat();
@@ -160,7 +161,10 @@ fn what_a_method_lacks_is_null() {
     let result = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json"]);
     assert!(result["top1_fine"].is_null() && is_share(&result["top1"]), "{result}");
     let full = json(&["eval", "--checkpoint", text(&run), "--data", DATA, "--json", "--full"]);
-    assert!(full["localisation"].is_null() && full["attention_similarity"].is_null(), "{full}");
+    assert!(
+        full["localisation"].is_null() && full["keypoints"].is_null() && full["attention_similarity"].is_null(),
+        "{full}"
+    );
     assert!(metrics(&run)[0]["val_attention_similarity"].is_null());
 }
 

@@ -7,6 +7,22 @@ impl EvalTransform {
     /// of the picture as it was decoded, become x1, y1, x2, y2 in 0..=1 of the view. What lies outside of the view is cut off;
     /// `None` where nothing is left.
     pub fn to_view(&self, size: (u32, u32), bounds: [f32; 4]) -> Option<[f32; 4]> {
+        let [x1, y1] = self.place(size, [bounds[0], bounds[1]]);
+        let [x2, y2] = self.place(size, [bounds[2], bounds[3]]);
+        let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(|place| place.clamp(0.0, 1.0));
+        let [x1, x2] = if self.flip { [x2, x1] } else { [x1, x2] };
+        (x1 < x2 && y1 < y2).then_some([x1, y1, x2, y2])
+    }
+
+    /// As [`to_view`](Self::to_view), where the view has a point: x and y in pixels become x and y in 0..=1 of the view; `None` for one
+    /// outside.
+    pub fn point_to_view(&self, size: (u32, u32), point: [f32; 2]) -> Option<[f32; 2]> {
+        let place = self.place(size, point);
+        place.iter().all(|place| (0.0..=1.0).contains(place)).then_some(place)
+    }
+
+    /// The point, of the view, which may be outside.
+    fn place(&self, size: (u32, u32), point: [f32; 2]) -> [f32; 2] {
         let (size, offset) = match self.fit {
             Fit::Pad => {
                 let (side, offset) = fit::padding(size);
@@ -15,13 +31,9 @@ impl EvalTransform {
             Fit::Crop | Fit::Squash => (size, [0.0; 2]),
         };
         let [left, top, width, height] = self.part(size);
-        let along = |value: f32, offset: f64, from: f64, length: f64| {
-            ((f64::from(value) + offset - from) / length).clamp(0.0, 1.0) as f32
-        };
-        let [x1, x2] = [bounds[0], bounds[2]].map(|x| along(x, offset[0], left, width));
-        let [y1, y2] = [bounds[1], bounds[3]].map(|y| along(y, offset[1], top, height));
-        let [x1, x2] = if self.flip { [1.0 - x2, 1.0 - x1] } else { [x1, x2] };
-        (x1 < x2 && y1 < y2).then_some([x1, y1, x2, y2])
+        let x = ((f64::from(point[0]) + offset[0] - left) / width) as f32;
+        let y = ((f64::from(point[1]) + offset[1] - top) / height) as f32;
+        [if self.flip { 1.0 - x } else { x }, y]
     }
 }
 

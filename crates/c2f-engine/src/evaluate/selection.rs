@@ -11,6 +11,8 @@ use crate::{Error, Network, Result};
 pub struct Selection {
     /// The pictures; their labels are the network's.
     pub samples: Vec<Sample>,
+    /// The names of the points that they have ([`Dataset::parts`]).
+    pub parts: Vec<String>,
     /// The name of their split; `all` where they are all that the data set has.
     pub split: String,
     /// How many of them trained the network.
@@ -41,7 +43,8 @@ pub fn select(network: &Network, spec: &Spec, split: Option<&str>) -> Result<Sel
     let measured = dataset.splits.iter().filter(|(split, _)| name == Dataset::ALL || **split == name);
     let counts = measured.map(|(split, samples)| samples.iter().filter(|sample| trained(split, sample)).count());
     let trained_on = counts.sum();
-    Ok(Selection { samples: relabel(&samples, &dataset.classes, &network.classes)?, split: name, trained_on })
+    let samples = relabel(&samples, &dataset.classes, &network.classes)?;
+    Ok(Selection { samples, parts: dataset.parts, split: name, trained_on })
 }
 
 /// The data set with its splits, and the name of the one to measure.

@@ -3,6 +3,7 @@
 use c2f_data::{Annotation, EvalTransform};
 use serde::Serialize;
 
+use super::mean::Mean;
 use crate::Map;
 
 /// A box: x1, y1, x2, y2 in 0..=1 of the view.
@@ -99,23 +100,6 @@ struct FineSums {
     box_covered: Mean,
     iou: Mean,
     parts_covered: Mean,
-}
-
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    n: usize,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.n += 1;
-    }
-
-    fn get(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / self.n as f64)
-    }
 }
 
 impl Places {
@@ -373,6 +357,7 @@ mod tests {
             size: (200, 100),
             object: [20.0, 0.0, 100.0, 100.0],
             parts: vec![[20.0, 0.0, 40.0, 50.0], [75.0, 0.0, 100.0, 50.0]],
+            points: Vec::new(),
         };
         let target = Target::new(&annotation, &transform).unwrap();
         assert_eq!(target.object, [0.0, 0.0, 0.5, 1.0]);

@@ -2,12 +2,15 @@
 
 mod calibration;
 mod confusion;
+mod keypoints;
 mod levels;
 mod localisation;
+mod mean;
 
 pub(crate) use calibration::expected_calibration_error;
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassAccuracy, Confusion};
+pub use keypoints::{Keypoints, PartScores};
 pub use levels::LevelAccuracy;
 pub use localisation::{FineBox, Localisation, MapScores};
 
@@ -28,6 +31,7 @@ struct Seen<'a> {
     evaluation: &'a Evaluation,
     /// What was added up picture by picture.
     localisation: Option<Localisation>,
+    keypoints: Option<Keypoints>,
 }
 
 impl Seen<'_> {
@@ -76,6 +80,8 @@ measures! {
     pictures: Vec<NamedResult>, |seen| NamedResult::all(seen.rows(), seen.samples);
     /// Whether the network looks at the object. None for a method without attention, and where no picture has a box.
     localisation: Option<Localisation>, |seen| seen.localisation.clone();
+    /// Which of the archive's keypoints are looked at. None for a method without attention, and where no picture has any.
+    keypoints: Option<Keypoints>, |seen| seen.keypoints.clone();
     /// Mean over the pictures of the mean cosine between their attention maps; none for a method without attention.
     attention_similarity: Option<f64>, |seen| seen.evaluation.attention_similarity;
 }
@@ -97,13 +103,14 @@ impl NamedResult {
 }
 
 /// Evaluates as [`crate::evaluate`] does, and measures the rest on the way. Of several views, maps and boxes are those of
-/// the first: the centre crop.
+/// the first: the centre crop. `parts` are the names of the points that the samples have ([`c2f_data::Dataset::parts`]).
 ///
 /// # Errors
 /// As [`crate::evaluate`], and if the header of a picture with a box can't be read.
 pub fn measure(
     network: &Network,
     samples: &[Sample],
+    parts: &[String],
     views: TestViews,
     on_batch: &mut dyn FnMut(usize, usize),
 ) -> Result<(Evaluation, Measures)> {
@@ -111,19 +118,24 @@ pub fn measure(
     let endpoint = network.model.backbone().endpoint();
     let shift = endpoint.shift() / transform.size as f64;
     let mut places = localisation::Places::default();
+    let mut points = keypoints::Points::new(parts);
     let mut locate = |ids: &[usize], prediction: &Prediction| -> Result<()> {
         let maps = Maps::read(prediction)?;
-        let Some(attention) = &maps.attention else { return Ok(()) };
+        let (Some(attention), Some(each)) = (&maps.attention, &prediction.attention) else { return Ok(()) };
+        let maxima = keypoints::Maxima::of(each)?;
         for (i, &id) in ids.iter().enumerate() {
             let Some(annotation) = samples[id].annotation(network.recipe.loader.limits())? else { continue };
+            let fine = maps.zoom.as_ref().map(|boxes| boxes[i]);
+            points.add(&annotation, &transform, (&maxima[i], shift), fine);
             let Some(target) = localisation::Target::new(&annotation, &transform) else { continue };
             let region = maps.region.as_ref().map(|maps| &maps[i]);
-            places.add(&target, (&attention[i], shift), region, maps.zoom.as_ref().map(|boxes| boxes[i]));
+            places.add(&target, (&attention[i], shift), region, fine);
         }
         Ok(())
     };
     let evaluation = evaluate_with(&World::Single, network, samples, views, &mut locate, on_batch)?;
-    let measures = Measures::of(&Seen { network, samples, evaluation: &evaluation, localisation: places.finish() });
+    let (localisation, keypoints) = (places.finish(), points.finish());
+    let measures = Measures::of(&Seen { network, samples, evaluation: &evaluation, localisation, keypoints });
     Ok((evaluation, measures))
 }
 

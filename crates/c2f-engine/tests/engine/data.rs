@@ -42,7 +42,7 @@ fn evaluation_measures_what_was_held_out_or_everything() {
     let network = load_network(&run, &Device::Cpu).unwrap();
     let measured = |path: &Path, options: &str, split| {
         let spec = format!("folder:{}{options}", path.display()).parse().unwrap();
-        let Selection { samples, split, trained_on } = select(&network, &spec, split).unwrap();
+        let Selection { samples, split, trained_on, .. } = select(&network, &spec, split).unwrap();
         (samples.len(), split, trained_on)
     };
     // The data set of the run: the fifth that it held out, with its seed or without.

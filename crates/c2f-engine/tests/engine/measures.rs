@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use c2f_data::{BoundingBox, Sample, Source};
+use c2f_data::{BoundingBox, Point, Sample, Source};
 use c2f_engine::TestViews;
 use c2f_engine::measures::{Measures, measure};
 use c2f_engine::{Evaluation, Method, Network, Recipe, evaluate};
@@ -15,7 +15,7 @@ fn samples(recipe: &Recipe) -> Vec<Sample> {
 }
 
 fn measured(network: &Network, samples: &[Sample]) -> (Evaluation, Measures) {
-    measure(network, samples, TestViews::default(), &mut |_, _| {}).unwrap()
+    measure(network, samples, &[], TestViews::default(), &mut |_, _| {}).unwrap()
 }
 
 #[test]
@@ -127,4 +127,28 @@ fn boxes_of_files_are_seen_where_the_crop_has_them() {
     let some = localisation(&[sample(None), sample(bounds(0.0, 64.0)), sample(bounds(0.0, 16.0))]).unwrap();
     assert_eq!(some.n, 1);
     assert_eq!(localisation(&[sample(None)]), None);
+}
+
+#[test]
+fn keypoints_of_files_are_found_where_the_crop_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    image::RgbImage::from_fn(64, 32, |x, y| image::Rgb([4 * x as u8, 8 * y as u8, 99]))
+        .save(folder.path().join("a.png"))
+        .unwrap();
+    let names = ["beak", "tail", "left leg"].map(str::to_owned);
+    let sample = |parts: [Option<Point>; 3]| Sample {
+        bounding_box: Some(BoundingBox { left: 0.0, top: 0.0, width: 64.0, height: 32.0 }),
+        parts: parts.into(),
+        ..Sample::new("a.png", 1, Source::File { root: Path::new(folder.path()).into() })
+    };
+    let network = network(&recipe(Method::WsDan));
+    let keypoints = |sample: Sample| {
+        measure(&network, &[sample], &names, TestViews::default(), &mut |_, _| {}).unwrap().1.keypoints
+    };
+    let at = |x| Some(Point { x, y: 16.0 });
+    // The middle half of the picture is seen.
+    let found = keypoints(sample([at(32.0), at(5.0), None])).unwrap();
+    assert_eq!((found.n, found.parts.len(), &*found.parts[0].part, found.parts[0].n), (1, 1, "beak", 1));
+    assert!(found.chance > 0.0 && found.chance <= 1.0 && found.in_fine_look == found.whole_heads, "{found:?}");
+    assert_eq!(keypoints(sample([None, at(5.0), None])), None);
 }

@@ -78,7 +78,7 @@ fn run_in(world: &World, args: &Args) -> Result<()> {
     let device = device(&args.device)?;
     let spec = data_spec(&args.data)?;
     let network = checkpoint_file::network(&args.checkpoint, &device)?;
-    let Selection { samples, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
+    let Selection { samples, parts, split, trained_on } = select(&network, &spec, args.split.as_deref())?;
     if trained_on > 0 && world.is_first() {
         tracing::warn!(
             "{trained_on} of the {} pictures of {split} trained this network: its accuracy on new ones will be lower",
@@ -93,7 +93,7 @@ fn run_in(world: &World, args: &Args) -> Result<()> {
         }
     };
     let (evaluation, full) = if args.full {
-        let (evaluation, measures) = measure(&network, &samples, views, &mut show)?;
+        let (evaluation, measures) = measure(&network, &samples, &parts, views, &mut show)?;
         (evaluation, Some(Full { split: split.clone(), trained_on, measures }))
     } else {
         (c2f_engine::evaluate_in(world, &network, &samples, views, &mut show)?, None)

@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use c2f_engine::measures::{ClassAccuracy, Confusion, Localisation, Measures};
+use c2f_engine::measures::{ClassAccuracy, Confusion, Keypoints, Localisation, Measures};
 
 use super::percent;
 use crate::terminal::word;
@@ -22,6 +22,9 @@ pub fn write(text: &mut String, measures: &Measures) -> Result {
     }
     if let Some(localisation) = &measures.localisation {
         write_localisation(text, localisation)?;
+    }
+    if let Some(keypoints) = &measures.keypoints {
+        write_keypoints(text, keypoints)?;
     }
     if let Some(cosine) = measures.attention_similarity {
         writeln!(text, "\nattention maps: mean cosine {cosine:.3} between two of a picture")?;
@@ -67,6 +70,26 @@ fn write_localisation(text: &mut String, localisation: &Localisation) -> Result 
         let parts =
             look.parts_covered.map_or_else(String::new, |share| format!(" and {} of the parts", percent(share)));
         writeln!(text, "  the fine look sees {area} of the view, with {object} of the box{parts} (IoU {iou})")?;
+    }
+    Ok(())
+}
+
+fn write_keypoints(text: &mut String, keypoints: &Keypoints) -> Result {
+    let optional = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
+    writeln!(text, "\nkeypoints ({} pictures)", keypoints.n)?;
+    let mut row = |label: &str, values: [String; 3]| {
+        let [n, hit, inside] = values;
+        writeln!(text, "  {label:<20} {n:>8} {hit:>10} {inside:>18}")
+    };
+    row("", ["in view", "attended", "in the fine look"].map(str::to_owned))?;
+    for part in &keypoints.parts {
+        row(&word(&part.part), [part.n.to_string(), percent(part.hit), optional(part.in_fine_look)])?;
+    }
+    let n: usize = keypoints.parts.iter().map(|part| part.n).sum();
+    row("all", [n.to_string(), percent(keypoints.hit), optional(keypoints.in_fine_look)])?;
+    row("points anywhere", ["-".to_owned(), percent(keypoints.chance), "-".to_owned()])?;
+    if let Some(share) = keypoints.whole_heads {
+        writeln!(text, "  the fine look has all points of the head in {} of the pictures", percent(share))?;
     }
     Ok(())
 }
