@@ -12,7 +12,7 @@ use c2f_engine::{Recipe, read_metrics};
 pub type Target = fn(&Path, &[u8]);
 
 /// Each with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("annotation", annotation),
     ("checkpoint", checkpoint),
     ("inat", inat),
@@ -23,6 +23,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("picture", picture),
     ("recipe", recipe),
     ("spec", spec),
+    ("webdataset", webdataset),
     ("weights", weights),
 ];
 
@@ -65,12 +66,7 @@ pub fn metrics(folder: &Path, bytes: &[u8]) {
 /// A Parquet file, and the first pictures in it.
 pub fn parquet(folder: &Path, bytes: &[u8]) {
     write(folder, "train.parquet", bytes);
-    let spec: Spec = format!("parquet:{}", folder.display()).parse().expect("a spec");
-    if let Ok(dataset) = c2f_data::open_whole(&spec) {
-        for sample in dataset.all().iter().take(4) {
-            let _ = decode(sample);
-        }
-    }
+    decode_first("parquet", folder);
 }
 
 /// A picture of any format.
@@ -92,6 +88,12 @@ pub fn spec(_: &Path, bytes: &[u8]) {
     }
 }
 
+/// A tar file of samples, and the first pictures in it.
+pub fn webdataset(folder: &Path, bytes: &[u8]) {
+    write(folder, "train.tar", bytes);
+    decode_first("webdataset", folder);
+}
+
 /// A file of weights: safetensors, or a pickle with or without a zip archive around it.
 pub fn weights(folder: &Path, bytes: &[u8]) {
     let _ = c2f_backbone::read_weights(&write(folder, "weights", bytes));
@@ -102,6 +104,15 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> std::path::PathBuf {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     std::fs::write(&path, bytes).expect("a scratch file");
     path
+}
+
+fn decode_first(kind: &str, path: &Path) {
+    let spec: Spec = format!("{kind}:{}", path.display()).parse().expect("a spec");
+    if let Ok(dataset) = c2f_data::open_whole(&spec) {
+        for sample in dataset.all().iter().take(4) {
+            let _ = decode(sample);
+        }
+    }
 }
 
 fn open(kind: &str, path: &Path) {

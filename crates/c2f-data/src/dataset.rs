@@ -13,7 +13,7 @@ use crate::kind::Asked;
 use crate::random::generator;
 use crate::spec::TrainOn;
 use crate::synthetic::Scene;
-use crate::{Error, Maker, ParquetFile, Result, Skipped, Spec};
+use crate::{Error, Maker, ParquetFile, Result, Shard, Skipped, Spec};
 
 /// A data set: its classes and the pictures of each split.
 #[derive(Clone, Debug)]
@@ -74,6 +74,15 @@ pub enum Source {
         /// The row, counted from 0.
         row: u64,
     },
+    /// A member of a tar file, read anew each time it is asked for.
+    Shard {
+        /// The tar file.
+        shard: Arc<Shard>,
+        /// Where the picture begins in it, in bytes.
+        offset: u64,
+        /// How many bytes the picture has.
+        length: u64,
+    },
     /// A picture in memory.
     Memory {
         /// Its pixels.
@@ -96,7 +105,7 @@ pub enum Source {
 impl Source {
     /// Whether the picture is stored somewhere, as a file of a format that has to be decoded.
     pub fn is_encoded(&self) -> bool {
-        matches!(self, Self::File { .. } | Self::Parquet { .. })
+        matches!(self, Self::File { .. } | Self::Parquet { .. } | Self::Shard { .. })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{Dataset, Sample, Source};
 
 impl Sample {
     /// A number for this picture of the class `class`, wherever the folder that it is in lies: of the class, the last part of
-    /// the file's name and its length in bytes (0 if it isn't there); of the class, file and row in Parquet; of the class and the
+    /// the file's name and its length in bytes (0 if it isn't there), in a shard, too; of the class, file and row in Parquet; of the class and the
     /// name of what a program made, and of its size if it is in memory; of what is drawn.
     pub fn digest(&self, class: &str) -> u64 {
         let digest = Digest::new().text(class);
@@ -18,6 +18,9 @@ impl Sample {
             Source::Parquet { file, row } => {
                 let name = file.path().file_name().unwrap_or_default();
                 digest.text(&name.to_string_lossy()).number(*row)
+            }
+            Source::Shard { length, .. } => {
+                digest.text(self.file.rsplit('/').next().unwrap_or_default()).number(*length)
             }
             Source::Memory { picture } => {
                 digest.text(&self.file).number(picture.width().into()).number(picture.height().into())

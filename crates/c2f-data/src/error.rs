@@ -33,6 +33,9 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file can't be written.
+    #[error(transparent)]
+    Files(#[from] c2f_files::Error),
     /// A data set doesn't have the layout that its kind has.
     #[error("{}: {}", path.display(), short(message))]
     Layout {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::formats::{
     Listed, aircraft, cars, cub2010, cub2011, dogs, flowers102, folder, food101, inat, list, nabirds, parquet, pets,
-    synthetic,
+    synthetic, webdataset,
 };
 use crate::spec::TrainOn;
 use crate::{Dataset, Error, Result, Spec};
@@ -87,6 +87,8 @@ kinds! {
     List, "list", |asked| list::open(asked.path()?, asked.listed, asked.spec.fold.is_some());
     /// Parquet files as Hugging Face publishes them.
     Parquet, "parquet", |asked| parquet::open(asked.path()?);
+    /// Tar files by WebDataset's convention.
+    Webdataset, "webdataset", |asked| webdataset::open(asked.path()?);
     /// Pictures drawn by this crate.
     Synthetic, "synthetic", |asked| synthetic::open(asked.spec);
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How many things of each sort were passed over, and the first of each. [`fmt::Display`] says it in one line; as JSON it is
 /// an array of `{"what", "count", "first"}`.
@@ -15,7 +15,7 @@ pub struct Skipped {
 }
 
 /// What is passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Sort {
     /// The name has the ending of a picture that no decoder here reads.
     OtherFormat,
@@ -37,6 +37,10 @@ pub(crate) enum Sort {
     System,
     /// The name is no UTF-8.
     NoText,
+    /// The sample of a shard has no picture.
+    NoPictureInSample,
+    /// The picture in a shard is only a link to another file.
+    Link,
 }
 
 impl Sort {
@@ -55,6 +59,8 @@ impl Sort {
             Self::Run => ["folder of training runs", "folders of training runs"],
             Self::System => ["name that the system made", "names that the system made"],
             Self::NoText => ["name that is no UTF-8", "names that are no UTF-8"],
+            Self::NoPictureInSample => ["sample without a picture", "samples without a picture"],
+            Self::Link => ["picture that is only a link", "pictures that are only links"],
         }
     }
 }
@@ -70,6 +76,14 @@ impl Skipped {
         for (sort, (count, first)) in other.sorts {
             self.sorts.entry(sort).or_insert((0, first)).0 += count;
         }
+    }
+
+    /// The same, where names are relative to `folder`.
+    pub(crate) fn below(mut self, folder: &Path) -> Self {
+        for (_, first) in self.sorts.values_mut() {
+            *first = folder.join(&*first).display().to_string();
+        }
+        self
     }
 
     /// Adds one thing.
@@ -105,5 +119,20 @@ impl Serialize for Skipped {
             entries.serialize_element(&Entry { what, count: *count, first })?;
         }
         entries.end()
+    }
+}
+
+/// As a part of a file that this crate reads again.
+pub(crate) mod parts {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Skipped;
+
+    pub(crate) fn serialize<S: Serializer>(skipped: &Skipped, serializer: S) -> Result<S::Ok, S::Error> {
+        skipped.sorts.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Skipped, D::Error> {
+        Ok(Skipped { sorts: Deserialize::deserialize(deserializer)? })
     }
 }

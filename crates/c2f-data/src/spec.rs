@@ -16,7 +16,7 @@ use crate::{Error, Kind, Result};
 pub struct Spec {
     /// How the data set is laid out.
     pub kind: Kind,
-    /// The folder, or the file of a [`Kind::List`]; none for [`Kind::Synthetic`].
+    /// The folder, the file of a [`Kind::List`], or the pattern of a [`Kind::Webdataset`]; none for [`Kind::Synthetic`].
     pub path: Option<PathBuf>,
     /// Keep this many classes, the first ones.
     pub classes: Option<usize>,

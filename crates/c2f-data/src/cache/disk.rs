@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
-use super::entry::{self, Stamp};
+use super::entry;
 use super::room::{Counted, Room};
+use crate::stamp::Stamp;
 use crate::{Error, Limits, Result, Sample, Source, decode_within};
 
 const SUFFIX: &str = ".rgb";
@@ -100,24 +101,25 @@ impl DiskCache {
 struct Key {
     /// The file that is stamped.
     file: PathBuf,
-    /// 40 hexadecimal digits of the path and, of a Parquet file, the row.
+    /// 40 hexadecimal digits of the path and, where a file holds several pictures, of the picture's place in it.
     name: String,
 }
 
 impl Key {
     /// None for a drawing, and where the path can't be made absolute.
     fn of(sample: &Sample) -> Option<Self> {
-        let (file, row) = match &sample.source {
+        let (file, place) = match &sample.source {
             Source::File { root } => (root.join(&*sample.file), None),
             Source::Parquet { file, row } => (file.path().to_owned(), Some(*row)),
+            Source::Shard { shard, offset, .. } => (shard.path().to_owned(), Some(*offset)),
             Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => return None,
         };
         let mut sha = Sha256::new();
         sha.update(std::path::absolute(&file).ok()?.as_os_str().as_encoded_bytes());
-        if let Some(row) = row {
+        if let Some(place) = place {
             // No path holds a zero.
             sha.update([0]);
-            sha.update(row.to_le_bytes());
+            sha.update(place.to_le_bytes());
         }
         let name = sha.finalize()[..20].iter().fold(String::new(), |mut name, byte| {
             let _ = write!(name, "{byte:02x}");

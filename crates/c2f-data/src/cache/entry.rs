@@ -3,48 +3,15 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use image::RgbImage;
+
+use crate::stamp::Stamp;
 
 /// The beginning of every file; its number changes with the format, and with what decoding gives.
 const MAGIC: [u8; 8] = *b"c2frgb1\n";
 /// Magic, stamp, width, height, checksum.
 const HEADER: usize = 44;
-/// Within a step of the file system's clock, a file can change and look the same.
-const CLOCK_STEP: Duration = Duration::from_secs(2);
-
-/// What tells whether a file is still the one that was decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub bytes: u64,
-    pub modified: SystemTime,
-}
-
-impl Stamp {
-    /// The stamp of a file; none where it isn't there or has no time.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { bytes: metadata.len(), modified: metadata.modified().ok()? })
-    }
-
-    /// Whether a later change of the file would show in its stamp.
-    pub(super) fn is_settled(self) -> bool {
-        self.modified + CLOCK_STEP < SystemTime::now()
-    }
-
-    fn to_bytes(self) -> [u8; 24] {
-        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_err(|e| e.duration());
-        let nanoseconds = match since(self.modified) {
-            Ok(after) => after.as_nanos() as i128,
-            Err(before) => -(before.as_nanos() as i128),
-        };
-        let mut bytes = [0; 24];
-        bytes[..8].copy_from_slice(&self.bytes.to_le_bytes());
-        bytes[8..].copy_from_slice(&nanoseconds.to_le_bytes());
-        bytes
-    }
-}
 
 /// How many bytes the file of a picture has.
 pub(super) fn size(picture: &RgbImage) -> u64 {
@@ -95,8 +62,11 @@ fn checksum(header: &[u8; HEADER], pixels: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
     use image::Rgb;
+
+    use super::*;
 
     #[test]
     fn damage_anywhere_is_noticed() {

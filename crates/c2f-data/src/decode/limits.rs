@@ -16,12 +16,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn max_bytes(self) -> u64 {
+    pub(crate) fn max_bytes(self) -> u64 {
         u64::from(self.max_megapixels) * (512 << 20) / 120
     }
 
     /// What is said of a file of more than [`max_bytes`](Self::max_bytes).
-    pub(super) fn too_many_bytes(self) -> String {
+    pub(crate) fn too_many_bytes(self) -> String {
         format!("is larger than {} MiB (max_megapixels)", self.max_bytes() >> 20)
     }
 

@@ -47,7 +47,7 @@ pub fn decode_within(sample: &Sample, limits: Limits) -> Result<RgbImage> {
         Source::Synthetic { scene, size } => Ok(scene.draw(*size).image),
         Source::Memory { picture } => Ok(RgbImage::clone(picture)),
         Source::Made { make } => guarded(|| make.make()).map_err(|message| picture_error(sample, message)),
-        Source::File { .. } | Source::Parquet { .. } => {
+        Source::File { .. } | Source::Parquet { .. } | Source::Shard { .. } => {
             Ok(decode_encoded(sample, &encoded(sample, limits)?, limits)?.image)
         }
     }
@@ -58,6 +58,7 @@ pub(crate) fn encoded(sample: &Sample, limits: Limits) -> Result<Vec<u8>> {
     match &sample.source {
         Source::File { root } => read(&root.join(&*sample.file), limits),
         Source::Parquet { file, row } => file.picture(*row),
+        Source::Shard { shard, offset, length } => shard.picture(&sample.file, *offset, *length, limits),
         Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => Ok(Vec::new()),
     }
 }
@@ -73,6 +74,7 @@ fn picture_error(sample: &Sample, message: String) -> Error {
             Error::Picture { path: file.path().to_owned(), message: format!("row {row} {message}") }
         }
         Source::File { root } => Error::Picture { path: root.join(&*sample.file), message },
+        Source::Shard { shard, .. } => Error::Picture { path: shard.member(&sample.file), message },
         Source::Synthetic { .. } | Source::Memory { .. } | Source::Made { .. } => {
             Error::Picture { path: sample.file.as_ref().into(), message }
         }

@@ -53,7 +53,7 @@ const OF_THE_SYSTEM: [&str; 12] = [
 ];
 
 /// Whether the system made a file or folder of this name. What macOS keeps of a file on other disks begins with `._`.
-fn is_of_the_system(name: &str) -> bool {
+pub(crate) fn is_of_the_system(name: &str) -> bool {
     name.starts_with("._") || OF_THE_SYSTEM.contains(&name.to_ascii_lowercase().as_str())
 }
 

@@ -15,8 +15,10 @@ pub(crate) mod nabirds;
 pub(crate) mod parquet;
 pub(crate) mod pets;
 pub(crate) mod synthetic;
+pub(crate) mod webdataset;
 
 mod below;
+mod braces;
 mod caltech;
 mod classes;
 mod csv;
