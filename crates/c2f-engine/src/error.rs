@@ -131,7 +131,7 @@ impl Error {
                 | Self::RecipeSyntax { .. }
                 | Self::Usage(_)
                 | Self::Files(c2f_files::Error::Refused { .. })
-                | Self::Data(c2f_data::Error::Spec { .. })
+                | Self::Data(c2f_data::Error::Spec { .. } | c2f_data::Error::Files(c2f_files::Error::Refused { .. }))
                 | Self::Backbone(
                     c2f_backbone::Error::UnknownBackbone { .. }
                         | c2f_backbone::Error::UnknownEndpoint { .. }

@@ -1,5 +1,6 @@
 //! `c2f-train data`: data sets as published, and what the loader would see of them.
 
+mod shard;
 mod sheet;
 mod verify;
 
@@ -35,6 +36,8 @@ pub enum Command {
     },
     /// Draw samples of each class, before and after augmentation
     Sheet(sheet::Args),
+    /// Write a data set as tar files with many pictures each; goes on where it was stopped, and says how to name it
+    Shard(shard::Args),
     /// Fetch a data set from where it is published and unpack it; says how to name it
     Fetch {
         /// aircraft, cars, cub2010, cub2011, dogs, flowers102, food101, inat2017, inat2018, inat2019, inat2021,
@@ -51,6 +54,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Inspect { spec, json } => inspect(spec, *json),
         Command::Verify { spec, json } => verify::run(spec, *json),
         Command::Sheet(args) => sheet::run(args),
+        Command::Shard(args) => shard::run(args),
         Command::Fetch { kind, to } => fetch(kind, to),
     }
 }
