@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
 /// Lines of a failed program's stderr that an error repeats: the end of a Python traceback.
-const ERROR_LINES: usize = 6;
+pub const ERROR_LINES: usize = 6;
 
 /// Runs a program and fails if it does.
 pub fn run(mut command: Command) -> Result<()> {
@@ -39,7 +39,8 @@ pub fn output(mut command: Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{command:?} printed something else than UTF-8"))
 }
 
-fn last_lines(text: &str, most: usize) -> String {
+/// The last lines of a text, at most so many.
+pub fn last_lines(text: &str, most: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(most)..].join("\n")
 }

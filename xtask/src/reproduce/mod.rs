@@ -5,6 +5,7 @@ mod cost;
 mod curves;
 mod figure;
 mod files;
+mod jobs;
 mod lock;
 mod overview;
 mod page;
@@ -17,14 +18,19 @@ mod spec;
 mod summary;
 mod train;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value};
 
 use crate::process;
 use files::{read_json, write_whole};
+use jobs::{ArrayTask, Jobs};
 use record::{Asked, Made, Record};
 use rows::Row;
 use scale::{Recipe, Scale};
@@ -62,6 +68,13 @@ pub struct Args {
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// So many runs at a time, each with its share of the processor
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    jobs: u64,
+    /// Do the I-th of N parts of the runs, and make no table: for an array of a batch system, whose tasks share the folder. A call
+    /// without it, after all of them, makes the table
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["plan", "tables_only"])]
+    array_task: Option<ArrayTask>,
     /// Don't train: print the runs that are missing, and what they cost
     #[arg(long, conflicts_with = "tables_only")]
     plan: bool,
@@ -89,19 +102,14 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
     if args.plan {
         return plan::print(&sets, &rows);
     }
-    let made = made(root)?;
+    let jobs = Jobs::listen(args.jobs as usize)?;
+    let made = Made { threads: jobs.threads(), ..made(root)? };
     for set in &sets {
-        let missing = if args.tables_only { Vec::new() } else { set.missing(&rows)? };
-        for (index, run) in missing.iter().enumerate() {
-            let fold = run.fold.as_ref().map_or(String::new(), |fold| format!(", fold {fold}"));
-            let number = index + 1;
-            eprintln!("{}: {}, seed {}{fold} ({number} of {})", set.title, run.row, run.seed, missing.len());
-            if let Some(record) = run.twin(&program)? {
-                record.write(&run.record)?;
-            } else {
-                run.run(&program, &made)?;
-            }
-            set.write_tables()?;
+        if !args.tables_only {
+            set.train(&program, &made, &jobs, &rows, args.array_task)?;
+        }
+        if args.array_task.is_some() {
+            continue;
         }
         if !args.tables_only {
             set.measure_costs(&program, &made)?;
@@ -109,7 +117,7 @@ pub fn run(root: &Path, args: &Args) -> Result<()> {
         set.write_tables()?;
         println!("{}", set.folder.join("table.md").display());
     }
-    overview::write(&args.output)
+    if args.array_task.is_some() { Ok(()) } else { overview::write(&args.output) }
 }
 
 /// A data set of the table.
@@ -118,7 +126,7 @@ struct Set {
     title: String,
     folder: PathBuf,
     /// Held while its runs are made.
-    _lock: Option<fs::File>,
+    _locks: Vec<fs::File>,
     /// The runs of every row, asked for or not: a page shows all that are done.
     runs: Vec<Run>,
     /// Those of every row with the schedules that were asked for.
@@ -166,15 +174,19 @@ impl Set {
                 schedules.extend(Row::all().map(|row| run(row, seed, None, Some(epochs))));
             }
         }
-        let lock = if args.plan {
-            None
+        let locks = if args.plan {
+            Vec::new()
         } else {
             for runs in ["runs", "schedules"] {
                 fs::create_dir_all(folder.join(runs)).with_context(|| folder.display().to_string())?;
             }
-            (!args.tables_only).then(|| lock::lock(&folder)).transpose()?
+            match args.array_task {
+                _ if args.tables_only => Vec::new(),
+                Some(task) => lock::lock_task(&folder, task)?.into(),
+                None => vec![lock::lock(&folder)?],
+            }
         };
-        Ok(Self { title, folder, _lock: lock, runs, schedules })
+        Ok(Self { title, folder, _locks: locks, runs, schedules })
     }
 
     /// The file of what the rows cost: [`cost::Costs`].
@@ -185,6 +197,60 @@ impl Set {
     /// The runs that were asked for: those of the scale's schedule, unless others were named.
     fn asked(&self) -> &[Run] {
         if self.schedules.is_empty() { &self.runs } else { &self.schedules }
+    }
+
+    /// Makes the missing runs of `rows`, or a task's part of them, and after each the tables, which no task makes.
+    fn train(&self, program: &Path, made: &Made, jobs: &Jobs, rows: &[Row], task: Option<ArrayTask>) -> Result<()> {
+        let mut groups = self.groups(program, rows)?;
+        if let Some(task) = task {
+            groups = task.own(groups);
+        }
+        for group in &mut groups {
+            let done = group.iter().map(|run| Ok(run.done()?.is_some())).collect::<Result<Vec<_>>>()?;
+            let mut done = done.into_iter();
+            group.retain(|_| done.next() == Some(false));
+        }
+        groups.retain(|group| !group.is_empty());
+        let (count, begun, tables) = (groups.iter().map(Vec::len).sum::<usize>(), AtomicUsize::new(0), Mutex::new(()));
+        jobs.each(&groups, |group| {
+            for run in group {
+                let fold = run.fold.as_ref().map_or(String::new(), |fold| format!(", fold {fold}"));
+                let number = begun.fetch_add(1, Ordering::Relaxed) + 1;
+                eprintln!("{}: {}, seed {}{fold} ({number} of {count})", self.title, run.row, run.seed);
+                if let Some(record) = run.twin(program)? {
+                    record.write(&run.record)?;
+                } else {
+                    run.run(program, made, jobs)?;
+                }
+                if task.is_none() {
+                    let _one_at_a_time = tables.lock();
+                    self.write_tables()?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The runs of `rows` that were asked for. Those that train the same network in the same way are together: one is made, the others
+    /// are its twins.
+    fn groups(&self, program: &Path, rows: &[Row]) -> Result<Vec<Vec<&Run>>> {
+        let mut resolved: BTreeMap<&[String], Map<String, Value>> = BTreeMap::new();
+        let mut groups: Vec<Vec<&Run>> = Vec::new();
+        for run in self.asked().iter().filter(|run| rows.iter().any(|row| row.name == run.row)) {
+            let settings = run.asked.settings.as_slice();
+            if !resolved.contains_key(settings) {
+                resolved.insert(settings, resolved::resolve(program, &run.recipe, settings)?);
+            }
+            let is_twin = |other: &Run| {
+                (other.seed, &other.fold, &other.asked.views) == (run.seed, &run.fold, &run.asked.views)
+                    && resolved[other.asked.settings.as_slice()] == resolved[settings]
+            };
+            match groups.iter_mut().find(|group| is_twin(group[0])) {
+                Some(group) => group.push(run),
+                None => groups.push(vec![run]),
+            }
+        }
+        Ok(groups)
     }
 
     /// The runs of `rows` that aren't done.
@@ -304,6 +370,8 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
         output: output.clone(),
         weights: None,
         device: "cpu".to_owned(),
+        jobs: 1,
+        array_task: None,
         plan: false,
         tables_only: false,
         program: Some(program.to_path_buf()),
@@ -314,6 +382,21 @@ pub fn check(root: &Path, program: &Path) -> Result<()> {
     let before = fs::metadata(&file)?.modified()?;
     run(root, &args("attention,coarse2fine-orthogonal", &[]))?;
     ensure!(fs::metadata(&file)?.modified()? == before, "{} was run again", file.display());
+    // Two at a time, and as two tasks: the same numbers.
+    let record = || Record::read(&file)?.with_context(|| format!("{} is missing", file.display()));
+    let alone = record()?;
+    fs::remove_file(&file)?;
+    run(root, &Args { seeds: Some(2), jobs: 2, ..args("attention", &[]) })?;
+    let beside = record()?;
+    ensure!(
+        beside.correct == alone.correct && beside.cross_entropy == alone.cross_entropy,
+        "beside another run it is another"
+    );
+    fs::remove_file(&file)?;
+    for (number, is_made) in [(2, false), (1, true)] {
+        run(root, &Args { array_task: Some(ArrayTask { number, of: 2 }), ..args("attention", &[]) })?;
+        ensure!(file.exists() == is_made, "task {number} of 2 made what it shouldn't, or not what it should");
+    }
     let page = fs::read_to_string(folder.join("table.md"))?;
     for what in ["`attention`", "`coarse2fine-orthogonal`", "attention in parts", "region in parts", "ece"] {
         ensure!(page.contains(what), "table.md lacks {what}:\n{page}");

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+use super::jobs::Jobs;
 use super::record::{Asked, Made, Record};
 use super::resolved::{difference, resolve};
-use crate::process::{self, json};
+use crate::process::json;
 
 /// A run that the table needs.
 pub struct Run {
@@ -84,7 +85,7 @@ impl Run {
     ///
     /// # Errors
     /// If a program fails.
-    pub fn run(&self, program: &Path, made: &Made) -> Result<Record> {
+    pub fn run(&self, program: &Path, made: &Made, jobs: &Jobs) -> Result<Record> {
         let mut train = Command::new(program);
         train.args(["train", "--output"]).arg(&self.work).args(["--device", &self.device]);
         if self.work.join("config.toml").exists() {
@@ -97,12 +98,13 @@ impl Run {
         }
         // Its results are the page of one run; stdout here is for the table.
         train.stdout(Stdio::null());
-        process::run(train)?;
+        jobs.run(train)?;
 
         // The last epoch: choosing the best one would look at the test pictures.
         let mut eval = Command::new(program);
         eval.arg("eval").arg("--checkpoint").arg(self.work.join("checkpoints/last.safetensors"));
         eval.args(["--data", &self.spec, "--device", &self.device, "--full", "--json"]).args(&self.asked.views);
+        jobs.share(&mut eval);
         let mut test: Map<String, Value> = json(eval)?;
         let correct = correct(&test).context("`eval --full` doesn't say which pictures were right")?;
         let cross_entropy = cross_entropy(&test).context("`eval --full` doesn't say how probable the truth was")?;
