@@ -3,6 +3,9 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+#[cfg(feature = "mpi")]
+pub mod ranks;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
