@@ -18,6 +18,8 @@ pub enum HeadConfig {
     Pooled,
     /// Attention maps, bilinear attention pooling and a linear classifier.
     Parts(PartsConfig),
+    /// Covariance pooling, its square root, and a linear classifier: iSQRT-COV.
+    Covariance(CovarianceConfig),
 }
 
 /// Settings of the attention head.
@@ -33,6 +35,13 @@ pub struct PartsConfig {
     /// Length of each row of orthogonal attention weights; 1 in Saxe et al. 2014. Of the others a factor: with 1 their rows have a
     /// length of 1 / sqrt(3) on average.
     pub gain: f64,
+}
+
+/// Settings of [`CovariancePooling`](crate::CovariancePooling).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CovarianceConfig {
+    /// Channels d that the feature maps are reduced to; 256 in Li et al. 2018.
+    pub channels: usize,
 }
 
 /// Settings of the inverse mapping.

@@ -3,6 +3,7 @@
 mod attention;
 mod bap;
 mod config;
+mod covariance;
 mod error;
 mod fixed;
 mod inverse;
@@ -14,7 +15,8 @@ pub mod ws_dan;
 
 pub use attention::AttentionMaps;
 pub use bap::{bilinear_attention_pooling, normalise_parts};
-pub use config::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
+pub use config::{CovarianceConfig, HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
+pub use covariance::{CovariancePooling, covariance, square_root};
 pub use error::{Error, Result};
 pub use inverse::{InverseMapping, describe_lay_over, lay_over};
 pub use model::{Images, Look, LookValues, Model, Output};

@@ -7,8 +7,8 @@ use c2f_ops::{Format, global_avg_pool, log_softmax};
 use candle_core::{ModuleT, Tensor};
 
 use crate::{
-    AttentionMaps, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, RegionValues, Result, Sampling,
-    bap, bilinear_attention_pooling, fixed, normalise_parts, region,
+    AttentionMaps, CovariancePooling, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, RegionValues,
+    Result, Sampling, bap, bilinear_attention_pooling, fixed, normalise_parts, region,
 };
 
 /// What one look at a picture gives.
@@ -16,11 +16,11 @@ use crate::{
 pub struct Look {
     /// (B, K).
     pub logits: Tensor,
-    /// (B, M * C) part features of length 1, before the scale; none with a pooled head.
+    /// (B, M * C) part features of length 1, before the scale; none without attention.
     pub parts: Option<Tensor>,
     /// The backbone's feature maps F (B, C, h, w).
     pub features: Tensor,
-    /// Attention maps A (B, M, h, w), not negative; none with a pooled head.
+    /// Attention maps A (B, M, h, w), not negative; none without attention.
     pub attention: Option<Tensor>,
 }
 
@@ -58,19 +58,24 @@ pub struct Images<'a> {
 /// A backbone with a head, and with the inverse mapping if the fine look is wanted.
 pub struct Model {
     backbone: Box<dyn Backbone>,
-    parts: Option<Parts>,
+    head: Head,
     classifier: Linear,
     inverse: Option<InverseMapping>,
     config: ModelConfig,
 }
 
-struct Parts {
-    attention: AttentionMaps,
-    scale: f64,
+/// What makes a picture's feature maps the classifier's input.
+enum Head {
+    /// Their means.
+    Pooled,
+    /// Part features, times `scale`.
+    Parts { attention: AttentionMaps, scale: f64 },
+    /// Their covariance's square root.
+    Covariance(CovariancePooling),
 }
 
 impl Model {
-    /// Makes `attention.*`, `classifier.*` and `inverse.*`, as far as the configuration asks for them. `backbone` is
+    /// Makes `attention.*`, `covariance.*`, `classifier.*` and `inverse.*`, as far as the configuration asks for them. `backbone` is
     /// expected to have been made from `params.at("backbone")`.
     ///
     /// # Errors
@@ -78,11 +83,16 @@ impl Model {
     pub fn new(backbone: Box<dyn Backbone>, params: &Params, config: &ModelConfig) -> Result<Self> {
         check(config)?;
         let Endpoint { channels, .. } = *backbone.endpoint();
-        let (parts, width, maps) = match &config.head {
-            HeadConfig::Pooled => (None, channels, 0),
+        let (head, width, maps) = match &config.head {
+            HeadConfig::Pooled => (Head::Pooled, channels, 0),
             HeadConfig::Parts(parts) => {
                 let attention = AttentionMaps::new(&params.at("attention"), channels, parts)?;
-                (Some(Parts { attention, scale: parts.scale }), parts.maps * channels, parts.maps)
+                (Head::Parts { attention, scale: parts.scale }, parts.maps * channels, parts.maps)
+            }
+            HeadConfig::Covariance(covariance) => {
+                let pooling = CovariancePooling::new(&params.at("covariance"), channels, covariance)?;
+                let width = pooling.width();
+                (Head::Covariance(pooling), width, 0)
             }
         };
         let classifier = Linear::new(&params.at("classifier"), width, config.classes, true, Init::TORCH)?;
@@ -92,7 +102,7 @@ impl Model {
             let params = params.at("inverse").with_statistics(1);
             InverseMapping::new(&params, maps, backbone.endpoint(), inverse)
         });
-        Ok(Self { parts, classifier, inverse: inverse.transpose()?, backbone, config: config.clone() })
+        Ok(Self { head, classifier, inverse: inverse.transpose()?, backbone, config: config.clone() })
     }
 
     /// One look at pictures (B, 3, H, W).
@@ -111,16 +121,20 @@ impl Model {
     /// If the backbone can't take pictures of that size or has no description.
     pub fn describe_look(&self, graph: &mut Graph, x: Value, size: (usize, usize), pass: &Pass) -> Result<LookValues> {
         let features = self.backbone.describe(graph, x, size, pass)?;
-        let Some(head) = &self.parts else {
-            let pooled = graph.mean(features, &[2, 3]);
-            let pooled = graph.reshape(pooled, &[0, -1]);
-            return Ok(LookValues { logits: self.classifier.describe(graph, pooled)?, features, attention: None });
+        let (input, attention) = match &self.head {
+            Head::Pooled => {
+                let pooled = graph.mean(features, &[2, 3]);
+                (graph.reshape(pooled, &[0, -1]), None)
+            }
+            Head::Parts { attention, scale } => {
+                let attention = attention.describe(graph, features, pass)?;
+                let raw = bap::describe_pooling(graph, features, attention);
+                let parts = bap::describe_normalising(graph, raw);
+                (graph.affine(parts, *scale, 0.0), Some(attention))
+            }
+            Head::Covariance(pooling) => (pooling.describe(graph, features, pass)?, None),
         };
-        let attention = head.attention.describe(graph, features, pass)?;
-        let raw = bap::describe_pooling(graph, features, attention);
-        let parts = bap::describe_normalising(graph, raw);
-        let scaled = graph.affine(parts, head.scale, 0.0);
-        Ok(LookValues { logits: self.classifier.describe(graph, scaled)?, features, attention: Some(attention) })
+        Ok(LookValues { logits: self.classifier.describe(graph, input)?, features, attention })
     }
 
     /// Describes what [`region`](Self::region) computes of `pictures`, the coarse look's, whose height and width are the two whole
@@ -161,15 +175,18 @@ impl Model {
         Ok(region::describe(graph, config.mode, coarse, source, region, size))
     }
 
-    /// The attention maps (B, M, h, w) of the backbone's feature maps (B, C, h, w); none with a pooled head.
+    /// The attention maps (B, M, h, w) of the backbone's feature maps (B, C, h, w); none without attention.
     ///
     /// # Errors
     /// If `features` are another backbone's.
     pub fn attend(&self, features: &Tensor, pass: &Pass) -> Result<Option<Tensor>> {
-        self.parts.as_ref().map(|head| head.attention.run(features, pass)).transpose()
+        match &self.head {
+            Head::Parts { attention, .. } => Ok(Some(attention.run(features, pass)?)),
+            Head::Pooled | Head::Covariance(_) => Ok(None),
+        }
     }
 
-    /// What follows from the backbone's feature maps (B, C, h, w) and, unless the head is pooled, their attention maps
+    /// What follows from the backbone's feature maps (B, C, h, w) and, where the head has some, attention maps
     /// (B, M, h, w).
     ///
     /// # Errors
@@ -179,10 +196,12 @@ impl Model {
             Some(attention) => Some(normalise_parts(&bilinear_attention_pooling(&features, attention)?)?),
             None => None,
         };
-        let logits = match (&self.parts, &parts) {
-            (Some(head), Some(parts)) => self.classifier.run(&parts.affine(head.scale, 0.0)?, pass)?,
-            _ => self.classifier.run(&global_avg_pool(&features, Format::ChannelsFirst)?, pass)?,
+        let input = match (&self.head, &parts) {
+            (Head::Parts { scale, .. }, Some(parts)) => parts.affine(*scale, 0.0)?,
+            (Head::Covariance(pooling), _) => pooling.run(&features, pass)?,
+            _ => global_avg_pool(&features, Format::ChannelsFirst)?,
         };
+        let logits = self.classifier.run(&input, pass)?;
         Ok(Look { logits, parts, features, attention })
     }
 
@@ -266,10 +285,14 @@ fn check(config: &ModelConfig) -> Result<()> {
         if value.is_finite() && value > 0.0 { Ok(()) } else { Err(Error::Config { setting, message }) }
     };
     positive("classes", config.classes as f64)?;
-    if let HeadConfig::Parts(parts) = &config.head {
-        positive("attention.maps", parts.maps as f64)?;
-        positive("attention.scale", parts.scale)?;
-        positive("attention.gain", parts.gain)?;
+    match &config.head {
+        HeadConfig::Pooled => {}
+        HeadConfig::Parts(parts) => {
+            positive("attention.maps", parts.maps as f64)?;
+            positive("attention.scale", parts.scale)?;
+            positive("attention.gain", parts.gain)?;
+        }
+        HeadConfig::Covariance(covariance) => positive("covariance.channels", covariance.channels as f64)?,
     }
     if let Some(inverse) = &config.inverse {
         positive("inverse.channels", inverse.channels as f64)?;
@@ -293,8 +316,8 @@ fn check(config: &ModelConfig) -> Result<()> {
                 return Err(Error::Config { setting, message: format!("{value} must be finite") });
             }
         }
-        if config.head == HeadConfig::Pooled {
-            let message = "the inverse mapping needs attention maps, which a pooled head doesn't have".to_owned();
+        if !matches!(config.head, HeadConfig::Parts(_)) {
+            let message = "the inverse mapping needs attention maps, which this head doesn't have".to_owned();
             return Err(Error::Config { setting: "inverse", message });
         }
     }

@@ -2,33 +2,10 @@
 
 mod common;
 
-use std::collections::HashMap;
-use std::path::Path;
-
 use c2f_attention::{Images, Model, RegionMode};
-use c2f_backbone::{Backbone, BackboneInfo, Endpoint};
 use c2f_ops::nn::{Kind, Pass};
 use candle_core::{Tensor, Var};
-use common::{INFO, assert_close, config, device, params};
-
-/// Gives the same feature maps for any picture.
-struct FixedFeatures {
-    features: Var,
-}
-
-impl Backbone for FixedFeatures {
-    fn info(&self) -> &BackboneInfo {
-        &INFO
-    }
-
-    fn endpoint(&self) -> &Endpoint {
-        &INFO.endpoints[1]
-    }
-
-    fn run(&self, _: &Tensor, _: &Pass) -> c2f_backbone::Result<Tensor> {
-        Ok(self.features.as_tensor().clone())
-    }
-}
+use common::{FixedFeatures, assert_close, config, device, fixture, params};
 
 /// sin(step * i) in reading order.
 fn wave(shape: &[usize], step: f64) -> Tensor {
@@ -41,10 +18,9 @@ fn project(x: &Tensor, step: f64) -> Tensor {
 }
 
 fn check(mode: RegionMode, name: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/model.safetensors");
-    let expected: HashMap<String, Tensor> = candle_core::safetensors::load(file, &device()).unwrap();
+    let expected = fixture("model");
     let features = Var::from_tensor(&expected["features"]).unwrap();
-    let backbone = FixedFeatures { features: features.clone() };
+    let backbone = FixedFeatures(features.clone());
     let params = params(0);
     let model = Model::new(Box::new(backbone), &params, &config(mode, 4)).unwrap();
     let trained = || params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter);

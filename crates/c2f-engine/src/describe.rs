@@ -8,7 +8,7 @@ use c2f_ops::nn::Pass;
 use serde::Serialize;
 
 use crate::network::attention_of;
-use crate::recipe::{Fit, Method};
+use crate::recipe::{Fit, Looks};
 use crate::{Network, Result, Stage};
 
 /// How pictures are given to a graph.
@@ -70,11 +70,9 @@ impl Network {
     pub fn describe(&self, inputs: GraphInputs) -> Result<Graph> {
         let mut graph = Graph::default();
         let pictures = self.describe_pictures(&mut graph, inputs);
-        let mut outputs = match self.recipe.method {
-            Method::WsDan => self.describe_ws_dan(&mut graph, &pictures)?,
-            Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
-                self.describe_both_looks(&mut graph, &pictures)?
-            }
+        let mut outputs = match self.recipe.method.looks() {
+            Looks::Crop => self.describe_crop(&mut graph, &pictures)?,
+            Looks::Region if self.stage == Stage::Fine => self.describe_both_looks(&mut graph, &pictures)?,
             _ => {
                 let coarse = self.describe_look(&mut graph, pictures.coarse, &Pass::eval())?;
                 let probabilities = graph.softmax(coarse.logits);
@@ -113,7 +111,7 @@ impl Network {
         })
     }
 
-    fn describe_ws_dan(&self, graph: &mut Graph, pictures: &Pictures) -> Result<Outputs> {
+    fn describe_crop(&self, graph: &mut Graph, pictures: &Pictures) -> Result<Outputs> {
         let (settings, pass) = (&self.recipe.ws_dan, Pass::eval());
         let &Pictures { coarse: x, source, size } = pictures;
         let coarse = self.describe_look(graph, x, &pass)?;

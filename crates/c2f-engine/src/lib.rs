@@ -34,7 +34,7 @@ pub use explain::{Explanation, Guess, Guesses, Map, Picture, denormalise, explai
 pub use export::{export_backbone, export_onnx, onnx};
 pub use held_out::{HeldOut, familiarity};
 pub use network::{Network, Prediction, Stage, train_transform};
-pub use recipe::{Method, Recipe};
+pub use recipe::{Looks, Method, Recipe};
 pub use run_folder::RunFolder;
 pub use taxonomy::{Group, Taxonomy};
 pub use train::{

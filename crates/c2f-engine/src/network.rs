@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use c2f_attention::{
-    HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, RegionSource, box_areas, lay_over,
-    ws_dan,
+    CovarianceConfig, HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, RegionSource,
+    box_areas, lay_over, ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -14,7 +14,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::held_out::{HeldOut, tempered};
-use crate::recipe::{AugmentPolicy, ClassWeights, Method, Mode, Recipe, RegionFrom};
+use crate::recipe::{AugmentPolicy, ClassWeights, Looks, Method, Mode, Recipe, RegionFrom};
 use crate::{Error, Result, Taxonomy, TestViews, TrainedOn};
 
 /// Which looks are trained, or have been.
@@ -229,9 +229,9 @@ impl Network {
     }
 
     fn predict_untempered(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
-        match self.recipe.method {
-            Method::WsDan => self.predict_ws_dan(images, source),
-            Method::Coarse2fine | Method::Coarse2fineOrthogonal if self.stage == Stage::Fine => {
+        match self.recipe.method.looks() {
+            Looks::Crop => self.predict_crop(images, source),
+            Looks::Region if self.stage == Stage::Fine => {
                 let fine_pass = self.fine_pass(self.pass);
                 let output = self.model.run(&Images { coarse: images, source }, &self.pass, Some(&fine_pass))?;
                 let coarse = softmax(&output.coarse.logits)?;
@@ -280,7 +280,7 @@ impl Network {
     }
 
     /// Raw picture and crop around the mean attention (WS-DAN, section 3.3).
-    fn predict_ws_dan(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
+    fn predict_crop(&self, images: &Tensor, source: &Tensor) -> Result<Prediction> {
         let settings = &self.recipe.ws_dan;
         let raw = self.model.look(images, &self.pass)?;
         let attention = attention_of(raw.attention.as_ref())?;
@@ -338,7 +338,11 @@ pub fn train_transform(recipe: &Recipe, info: &BackboneInfo) -> Transform {
 
 /// What isn't sampled in a box isn't made.
 fn source_size(recipe: &Recipe) -> usize {
-    let zooms = recipe.method == Method::WsDan || (recipe.method.has_inverse() && recipe.inverse.mode != Mode::Mask);
+    let zooms = match recipe.method.looks() {
+        Looks::One => false,
+        Looks::Crop => true,
+        Looks::Region => recipe.inverse.mode != Mode::Mask,
+    };
     let scale = if zooms { recipe.inverse.source_scale } else { 1.0 };
     (recipe.image_size as f64 * scale).round() as usize
 }
@@ -356,16 +360,6 @@ pub(crate) fn attention_of<T>(attention: Option<T>) -> Result<T> {
 
 fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
     let method = recipe.method;
-    let head = if method.has_attention() {
-        HeadConfig::Parts(PartsConfig {
-            maps: recipe.attention.maps,
-            scale: recipe.attention.scale,
-            orthogonal: method.is_orthogonal(),
-            gain: recipe.attention.gain,
-        })
-    } else {
-        HeadConfig::Pooled
-    };
     let inverse = method.has_inverse().then_some(InverseConfig {
         source: match recipe.inverse.region {
             RegionFrom::Learned => RegionSource::Learned,
@@ -390,7 +384,20 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
         detach_attended: recipe.inverse.detach_attended,
         registered: recipe.inverse.registered,
     });
-    ModelConfig { classes, head, inverse }
+    ModelConfig { classes, head: head(recipe), inverse }
+}
+
+fn head(recipe: &Recipe) -> HeadConfig {
+    match recipe.method {
+        Method::Baseline => HeadConfig::Pooled,
+        Method::IsqrtCov => HeadConfig::Covariance(CovarianceConfig { channels: recipe.isqrt_cov.channels }),
+        method => HeadConfig::Parts(PartsConfig {
+            maps: recipe.attention.maps,
+            scale: recipe.attention.scale,
+            orthogonal: method.is_orthogonal(),
+            gain: recipe.attention.gain,
+        }),
+    }
 }
 
 /// Weight of the centre loss of the recipe's method.

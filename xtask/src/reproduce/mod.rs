@@ -49,8 +49,8 @@ pub struct Args {
     /// How many seeds each row is trained with [default: 1 at smoke, else 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// Rows, separated by commas, or their groups: comparison, ablations, controls, paths, sizes
-    #[arg(long, value_name = "ROWS", default_value = "comparison")]
+    /// Rows, separated by commas, or their groups: comparison, field, ablations, controls, paths, sizes
+    #[arg(long, value_name = "ROWS", default_value = "comparison,field")]
     rows: String,
     /// Instead of the scale's schedule, one of each of so many epochs, separated by commas: accuracy against training time
     #[arg(long, value_name = "N,..", value_delimiter = ',', conflicts_with = "folds")]

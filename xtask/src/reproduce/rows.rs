@@ -44,6 +44,9 @@ const COMPARISON: [Row; 7] = [
     row("attention-as-long", "attention", Change::AsLongAsTwoLooks),
 ];
 
+/// Methods of others that the field compares with (docs/method.md), on the same footing.
+const FIELD: [Row; 1] = [row("isqrt-cov", "isqrt-cov", Change::Set(&[]))];
+
 /// The full method with one thing changed.
 const ABLATIONS: [Row; 15] = [
     row("mask", FULL, Change::Set(&["inverse.mode=mask"])),
@@ -108,10 +111,10 @@ const FULL: &str = "coarse2fine-orthogonal";
 impl Row {
     /// Every row, in the order of the tables.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        COMPARISON.iter().chain(&ABLATIONS).chain(&CONTROLS).chain(&PATHS).chain(&SIZES)
+        COMPARISON.iter().chain(&FIELD).chain(&ABLATIONS).chain(&CONTROLS).chain(&PATHS).chain(&SIZES)
     }
 
-    /// The rows that a comma-separated list names: rows, or the groups `comparison`, `ablations`, `controls`, `paths` and `sizes`.
+    /// The rows that a comma-separated list names: rows, or the groups `comparison`, `field`, `ablations`, `controls`, `paths` and `sizes`.
     ///
     /// # Errors
     /// If there is no such row.
@@ -121,13 +124,14 @@ impl Row {
         for name in names.split(',') {
             match name {
                 "comparison" => rows.extend(COMPARISON),
+                "field" => rows.extend(FIELD),
                 "ablations" => rows.extend(ABLATIONS),
                 "controls" => rows.extend(CONTROLS),
                 "paths" => rows.extend(PATHS),
                 "sizes" => rows.extend(SIZES),
                 _ => rows.push(*Self::all().find(|row| row.name == name).with_context(|| {
                     format!(
-                        "no row `{name}`; there are the groups comparison, ablations, controls, paths, sizes and the rows {}",
+                        "no row `{name}`; there are the groups comparison, field, ablations, controls, paths, sizes and the rows {}",
                         known()
                     )
                 })?),

@@ -4,11 +4,14 @@
 #[path = "../../../c2f-ops/tests/common/device.rs"]
 mod device;
 
-use c2f_attention::{HeadConfig, InverseConfig, ModelConfig, PartsConfig, RegionMode, RegionSource};
+use std::collections::HashMap;
+use std::path::Path;
+
+use c2f_attention::{HeadConfig, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, RegionSource};
 use c2f_backbone::{Backbone, BackboneInfo, Endpoint, PaddingStyle};
 use c2f_ops::Padding;
-use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Params, Pass};
-use candle_core::{DType, Shape, Tensor};
+use c2f_ops::nn::{Conv2d, Conv2dOptions, ConvPadding, Kind, Params, Pass};
+use candle_core::{DType, Shape, Tensor, Var};
 pub use device::device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -83,6 +86,53 @@ impl Backbone for SmoothBackbone {
 
     fn run(&self, x: &Tensor, pass: &Pass) -> c2f_backbone::Result<Tensor> {
         Ok(self.second.run(&self.first.run(x, pass)?.tanh()?, pass)?)
+    }
+}
+
+/// Gives the same feature maps for any picture.
+pub struct FixedFeatures(pub Var);
+
+impl Backbone for FixedFeatures {
+    fn info(&self) -> &BackboneInfo {
+        &INFO
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &INFO.endpoints[1]
+    }
+
+    fn run(&self, _: &Tensor, _: &Pass) -> c2f_backbone::Result<Tensor> {
+        Ok(self.0.as_tensor().clone())
+    }
+}
+
+/// The tensors of `fixtures/NAME.safetensors`.
+pub fn fixture(name: &str) -> HashMap<String, Tensor> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.safetensors"));
+    candle_core::safetensors::load(file, &device()).unwrap()
+}
+
+/// A model of that head on the fixture's `features`, with the fixture's parameters.
+pub fn model_of(fixture: &HashMap<String, Tensor>, head: HeadConfig) -> (Model, Var, Params) {
+    let features = Var::from_tensor(&fixture["features"]).unwrap();
+    let params = params(0);
+    let classes = fixture["classifier.weight"].dims()[0];
+    let config = ModelConfig { classes, head, inverse: None };
+    let model = Model::new(Box::new(FixedFeatures(features.clone())), &params, &config).unwrap();
+    for entry in params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter) {
+        entry.var.set(&fixture[&entry.name]).unwrap();
+    }
+    (model, features, params)
+}
+
+/// The gradients of `loss` with respect to the features and every parameter are the fixture's.
+pub fn assert_gradients(loss: &Tensor, features: &Var, params: &Params, fixture: &HashMap<String, Tensor>) {
+    let gradients = loss.backward().unwrap();
+    let gradient = |var: &Var| gradients.get(var).expect("a gradient for every parameter").clone();
+    assert_close("gradient of features", &gradient(features), &fixture["features.grad"], 1e-9);
+    for entry in params.entries().into_iter().filter(|entry| entry.kind == Kind::Parameter) {
+        let name = format!("{}.grad", entry.name);
+        assert_close(&name, &gradient(&entry.var), &fixture[&name], 1e-9);
     }
 }
 

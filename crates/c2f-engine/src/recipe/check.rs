@@ -122,6 +122,8 @@ impl Recipe {
         real("ws_dan.test_threshold", ws_dan.test_threshold.into(), 0.0..=1.0)?;
         real("ws_dan.test_padding", ws_dan.test_padding.into(), 0.0..=1.0)?;
 
+        whole("isqrt_cov.channels", self.isqrt_cov.channels, 1..=1024)?;
+
         let loss = &self.loss;
         below_one("loss.label_smoothing", loss.label_smoothing)?;
         let is_mixed = augment.mixup.max(augment.cutmix) > 0.0;

@@ -23,17 +23,31 @@ pub enum Method {
     Coarse2fine,
     /// The full method: `Coarse2fine` with orthogonal attention weights.
     Coarse2fineOrthogonal,
+    /// Covariance pooling with its square root (iSQRT-COV, Li et al. 2018).
+    IsqrtCov,
+}
+
+/// What a method looks at in a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// The whole of it.
+    One,
+    /// Also a crop around its attention, which no gradient reaches.
+    Crop,
+    /// Also the region that an inverse mapping finds: a fine stage.
+    Region,
 }
 
 impl Method {
     /// All methods, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Baseline,
         Self::Attention,
         Self::AttentionOrthogonal,
         Self::WsDan,
         Self::Coarse2fine,
         Self::Coarse2fineOrthogonal,
+        Self::IsqrtCov,
     ];
 
     /// The name in recipes and on the command line.
@@ -45,12 +59,22 @@ impl Method {
             Self::WsDan => "ws-dan",
             Self::Coarse2fine => "coarse2fine",
             Self::Coarse2fineOrthogonal => "coarse2fine-orthogonal",
+            Self::IsqrtCov => "isqrt-cov",
+        }
+    }
+
+    /// What it looks at.
+    pub fn looks(self) -> Looks {
+        match self {
+            Self::WsDan => Looks::Crop,
+            Self::Coarse2fine | Self::Coarse2fineOrthogonal => Looks::Region,
+            Self::Baseline | Self::Attention | Self::AttentionOrthogonal | Self::IsqrtCov => Looks::One,
         }
     }
 
     /// Whether there are attention maps.
     pub fn has_attention(self) -> bool {
-        self != Self::Baseline
+        !matches!(self, Self::Baseline | Self::IsqrtCov)
     }
 
     /// Whether the attention weights start orthogonal.
@@ -60,7 +84,7 @@ impl Method {
 
     /// Whether there are an inverse mapping and a fine stage.
     pub fn has_inverse(self) -> bool {
-        matches!(self, Self::Coarse2fine | Self::Coarse2fineOrthogonal)
+        self.looks() == Looks::Region
     }
 }
 

@@ -18,10 +18,10 @@ use c2f_files::expand_home;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use method::Method;
+pub use method::{Looks, Method};
 pub use tables::{
-    Attention, Augment, AugmentPolicy, Checkpoint, ClassWeights, Ema, Features, Fit, Inverse, Loader, Loss, Mode,
-    Optimizer, OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
+    Attention, Augment, AugmentPolicy, Checkpoint, ClassWeights, Ema, Features, Fit, Inverse, IsqrtCov, Loader, Loss,
+    Mode, Optimizer, OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
 };
 
 use overrides::Renamed;
@@ -67,6 +67,8 @@ pub struct Recipe {
     pub inverse: Inverse,
     /// Attention crop and drop.
     pub ws_dan: WsDan,
+    /// Covariance pooling.
+    pub isqrt_cov: IsqrtCov,
     /// Weights of the terms of the loss.
     pub loss: Loss,
     /// Threads that read pictures.

@@ -302,6 +302,14 @@ pub struct WsDan {
     pub test_padding: f32,
 }
 
+/// `[isqrt_cov]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IsqrtCov {
+    /// Channels that the feature maps are reduced to, and whose covariance is taken.
+    pub channels: usize,
+}
+
 /// `[loss]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

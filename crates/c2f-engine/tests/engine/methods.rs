@@ -2,7 +2,7 @@
 
 use crate::support::{network, options, recipe, train_all};
 use c2f_engine::checkpoint::{Checkpoint, best_path, last_path};
-use c2f_engine::{Error, Event, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
+use c2f_engine::{Error, Event, Looks, Method, Network, Recipe, Stage, evaluate, load_network, read_metrics, train};
 use c2f_engine::{Inputs, Moment, Stepper, TestViews, relabel};
 use candle_core::{Device, Tensor};
 
@@ -388,7 +388,7 @@ fn predictions_have_the_parts_of_their_method() {
         assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{method}: {sums:?}");
         assert_eq!(prediction.attention.is_some(), method.has_attention(), "{method}");
         assert_eq!(prediction.region.is_some(), method.has_inverse(), "{method}");
-        assert_eq!(prediction.fine.is_some(), method.has_inverse() || method == Method::WsDan, "{method}");
+        assert_eq!(prediction.fine.is_some(), method.looks() != Looks::One, "{method}");
         assert_eq!(prediction.boxes.is_some(), prediction.fine.is_some(), "{method}");
         assert!(!prediction.combined.track_op(), "{method}: evaluation keeps no graph");
     }

@@ -73,8 +73,13 @@ impl Graph {
 
     /// One place along an axis, which stays with a size of 1.
     pub fn narrow(&mut self, x: Value, axis: i64, index: i64) -> Value {
-        let index = self.ints(&[index]);
-        self.op_with("Gather", &[x, index], &[("axis", Attribute::Int(axis))])
+        self.gather(x, axis, &[index])
+    }
+
+    /// Some places along an axis.
+    pub fn gather(&mut self, x: Value, axis: i64, indices: &[i64]) -> Value {
+        let indices = self.ints(indices);
+        self.op_with("Gather", &[x, indices], &[("axis", Attribute::Int(axis))])
     }
 
     /// Whole numbers or truth values as f32.
