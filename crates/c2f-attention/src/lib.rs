@@ -3,6 +3,7 @@
 mod attention;
 mod bap;
 mod config;
+pub mod counterfactual;
 mod covariance;
 mod error;
 mod fixed;

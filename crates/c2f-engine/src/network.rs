@@ -57,14 +57,14 @@ pub struct Network {
 /// What a network says about B pictures of K classes.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// Probabilities (B, K): the mean of the coarse and the fine look's, at the network's temperature. In ws-dan the softmax of the mean
-    /// logits.
+    /// Probabilities (B, K): the mean of the coarse and the fine look's, at the network's temperature. In ws-dan and cal the softmax
+    /// of the mean logits.
     pub combined: Tensor,
     /// (B, K): the mean of the looks' logits, which say how [familiar](crate::familiarity) a picture is.
     pub logits: Tensor,
     /// Probabilities (B, K) of the coarse look.
     pub coarse: Tensor,
-    /// Probabilities (B, K) of the fine look; in ws-dan of the crop.
+    /// Probabilities (B, K) of the fine look; in ws-dan and cal of the crop.
     pub fine: Option<Tensor>,
     /// Attention maps (B, M, h, w), zero or more.
     pub attention: Option<Tensor>,

@@ -45,7 +45,7 @@ const COMPARISON: [Row; 7] = [
 ];
 
 /// Methods of others that the field compares with (docs/method.md), on the same footing.
-const FIELD: [Row; 1] = [row("isqrt-cov", "isqrt-cov", Change::Set(&[]))];
+const FIELD: [Row; 2] = [row("isqrt-cov", "isqrt-cov", Change::Set(&[])), row("cal", "cal", Change::Set(&[]))];
 
 /// The full method with one thing changed.
 const ABLATIONS: [Row; 15] = [

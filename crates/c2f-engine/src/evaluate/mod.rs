@@ -37,7 +37,7 @@ pub struct Evaluation {
     pub top5: f64,
     /// Accuracy of the coarse look.
     pub top1_coarse: Option<f64>,
-    /// Accuracy of the fine look (in ws-dan: of the crop).
+    /// Accuracy of the fine look (in ws-dan and cal: of the crop).
     pub top1_fine: Option<f64>,
     /// Mean share of the pictures that the fine look sees, in the centre crop.
     pub area: Option<f64>,
@@ -90,7 +90,7 @@ pub struct PictureResult {
     pub probability_of_truth: f64,
     /// Whether the coarse look was right.
     pub correct_coarse: bool,
-    /// Whether the fine look was right (in ws-dan: the crop).
+    /// Whether the fine look was right (in ws-dan and cal: the crop).
     pub correct_fine: Option<bool>,
 }
 

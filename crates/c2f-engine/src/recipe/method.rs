@@ -25,6 +25,8 @@ pub enum Method {
     Coarse2fineOrthogonal,
     /// Covariance pooling with its square root (iSQRT-COV, Li et al. 2018).
     IsqrtCov,
+    /// `WsDan` with a loss on what its attention changes (Counterfactual Attention Learning, Rao et al. 2021).
+    Cal,
 }
 
 /// What a method looks at in a picture.
@@ -40,7 +42,7 @@ pub enum Looks {
 
 impl Method {
     /// All methods, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Baseline,
         Self::Attention,
         Self::AttentionOrthogonal,
@@ -48,6 +50,7 @@ impl Method {
         Self::Coarse2fine,
         Self::Coarse2fineOrthogonal,
         Self::IsqrtCov,
+        Self::Cal,
     ];
 
     /// The name in recipes and on the command line.
@@ -60,13 +63,14 @@ impl Method {
             Self::Coarse2fine => "coarse2fine",
             Self::Coarse2fineOrthogonal => "coarse2fine-orthogonal",
             Self::IsqrtCov => "isqrt-cov",
+            Self::Cal => "cal",
         }
     }
 
     /// What it looks at.
     pub fn looks(self) -> Looks {
         match self {
-            Self::WsDan => Looks::Crop,
+            Self::WsDan | Self::Cal => Looks::Crop,
             Self::Coarse2fine | Self::Coarse2fineOrthogonal => Looks::Region,
             Self::Baseline | Self::Attention | Self::AttentionOrthogonal | Self::IsqrtCov => Looks::One,
         }

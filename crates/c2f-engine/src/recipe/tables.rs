@@ -286,7 +286,7 @@ impl RegionFrom {
     }
 }
 
-/// `[ws_dan]`
+/// `[ws_dan]`, also of `cal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WsDan {

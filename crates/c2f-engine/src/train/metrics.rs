@@ -32,7 +32,7 @@ pub struct EpochRecord {
     pub val_top1: f64,
     /// Accuracy of the coarse look.
     pub val_top1_coarse: Option<f64>,
-    /// Accuracy of the fine look (in ws-dan: of the crop).
+    /// Accuracy of the fine look (in ws-dan and cal: of the crop).
     pub val_top1_fine: Option<f64>,
     /// How often the truth is among the combined prediction's five first.
     pub val_top5: f64,

@@ -54,6 +54,11 @@ fn ws_dan_draws_the_same() {
 }
 
 #[test]
+fn counterfactual_attention_is_the_same() {
+    stop_and_resume(&recipe(Method::Cal), &[3]);
+}
+
+#[test]
 fn augmented_mixed_and_balanced_batches_are_the_same() {
     let mut recipe = recipe(Method::Coarse2fine);
     for assignment in [

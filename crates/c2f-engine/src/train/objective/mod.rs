@@ -1,0 +1,73 @@
+//! The loss of each method.
+
+mod crops;
+mod looks;
+
+pub(super) use looks::{coarse_objective, fine_loss};
+
+use c2f_attention::Look;
+use c2f_losses::{cross_entropy, soft_cross_entropy, weighted_cross_entropy};
+use candle_core::Tensor;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::Inputs;
+use crate::recipe::{ClassWeights, Looks, Loss};
+use crate::{Error, Network, Result, Stage};
+
+/// What one batch gives.
+pub(super) struct Objective {
+    /// The sum of all terms, a scalar with its graph.
+    pub loss: Tensor,
+    /// (B, K): the coarse look's logits, without a graph.
+    pub logits: Tensor,
+    /// (B, M*C): the coarse look's part features, without a graph, where centres are to follow them.
+    pub parts: Option<Tensor>,
+}
+
+/// The loss of a batch; `batch` is its number in the whole run, which keys what is random in it.
+pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
+    match network.recipe.method.looks() {
+        Looks::Crop => crops::objective(network, inputs, batch),
+        Looks::One | Looks::Region => looks::objective(network, inputs, stage, batch),
+    }
+}
+
+/// The cross entropy of logits (B, K) and what the pictures show.
+fn classification(network: &Network, logits: &Tensor, inputs: &Inputs) -> Result<Tensor> {
+    let Loss { label_smoothing, class_weights, .. } = &network.recipe.loss;
+    Ok(match (&inputs.targets, class_weights) {
+        (Some(targets), _) => soft_cross_entropy(logits, targets, *label_smoothing)?,
+        (None, ClassWeights::Uniform) => cross_entropy(logits, &inputs.labels, *label_smoothing)?,
+        (None, ClassWeights::Balanced) => {
+            let weights = network.class_weights.as_ref().ok_or_else(|| {
+                Error::field("loss.class_weights", "balanced", "Network::weigh_classes before the first batch")
+            })?;
+            weighted_cross_entropy(logits, &inputs.labels, weights, *label_smoothing)?
+        }
+    })
+}
+
+/// `loss` and `weight` times `term`.
+fn plus(loss: &Tensor, term: &Tensor, weight: f64) -> Result<Tensor> {
+    Ok((loss + term.affine(weight, 0.0)?)?)
+}
+
+/// Adds the centre loss of the coarse look, where the network has centres.
+fn with_centers(network: &Network, inputs: &Inputs, mut loss: Tensor, look: Look) -> Result<Objective> {
+    let parts = look.parts.filter(|_| network.center.is_some());
+    if let (Some(center), Some(parts)) = (&network.center, &parts) {
+        let weight = network.recipe.loss.center_weight;
+        loss = (loss + center.loss(parts, &inputs.labels)?.affine(weight, 0.0)?)?;
+    }
+    Ok(Objective { loss, logits: look.logits.detach(), parts: parts.map(|p| p.detach()) })
+}
+
+/// Keyed by seed, purpose and batch, so that a resumed run draws what the uninterrupted one did.
+pub(super) fn batch_rng(seed: u64, purpose: [u8; 8], batch: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&batch.to_le_bytes());
+    key[16..24].copy_from_slice(&purpose);
+    ChaCha8Rng::from_seed(key)
+}
