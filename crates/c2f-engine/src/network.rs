@@ -98,6 +98,15 @@ impl Network {
         let params = params.with_statistics(if separate { 2 } else { 1 });
         let backbone = c2f_backbone::build(&recipe.backbone, &params.at("backbone"), &recipe.features.config())?;
         let channels = backbone.endpoint().channels;
+        if method == Method::McLoss && channels < classes.len() {
+            let expected = format!(
+                "an endpoint of a channel or more for each of the {} classes, and {} of {} has {channels}",
+                classes.len(),
+                backbone.endpoint().name,
+                recipe.backbone,
+            );
+            return Err(Error::field("method", method, expected));
+        }
         let model = Model::new(backbone, &params, &config(recipe, classes.len()))?;
         let center = (center_weight(recipe) > 0.0).then(|| {
             CenterLoss::new(
@@ -389,7 +398,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
 
 fn head(recipe: &Recipe) -> HeadConfig {
     match recipe.method {
-        Method::Baseline => HeadConfig::Pooled,
+        Method::Baseline | Method::McLoss => HeadConfig::Pooled,
         Method::IsqrtCov => HeadConfig::Covariance(CovarianceConfig { channels: recipe.isqrt_cov.channels }),
         method => HeadConfig::Parts(PartsConfig {
             maps: recipe.attention.maps,

@@ -5,6 +5,7 @@ mod attention_similarity;
 mod center;
 mod cross_entropy;
 mod error;
+mod mutual_channel;
 mod normalise;
 mod region;
 
@@ -13,4 +14,5 @@ pub use attention_similarity::attention_similarity;
 pub use center::CenterLoss;
 pub use cross_entropy::{balanced_class_weights, cross_entropy, soft_cross_entropy, weighted_cross_entropy};
 pub use error::{Error, Result};
+pub use mutual_channel::ChannelGroups;
 pub use region::{area_penalty, total_variation};

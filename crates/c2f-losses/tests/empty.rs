@@ -1,8 +1,8 @@
 //! Tensors without values: every loss refuses them, as their mean would be NaN.
 
 use c2f_losses::{
-    CenterLoss, area_penalty, attention_correlation, attention_similarity, cross_entropy, soft_cross_entropy,
-    total_variation, weighted_cross_entropy,
+    CenterLoss, ChannelGroups, area_penalty, attention_correlation, attention_similarity, cross_entropy,
+    soft_cross_entropy, total_variation, weighted_cross_entropy,
 };
 use c2f_ops::nn::Params;
 use candle_core::{DType, Device, Shape, Tensor};
@@ -15,6 +15,7 @@ fn zeros(shape: impl Into<Shape>, dtype: DType) -> Tensor {
 fn a_batch_without_pictures_is_an_error_of_every_loss() {
     let center = CenterLoss::new(&Params::new(&Device::Cpu, DType::F32, 0), 3, 4, 0.05).unwrap();
     let float = DType::F32;
+    let groups = ChannelGroups::new(5, 2).unwrap();
     let losses = |batch: usize| {
         let labels = zeros(batch, DType::U32);
         [
@@ -27,6 +28,8 @@ fn a_batch_without_pictures_is_an_error_of_every_loss() {
             center.update(&zeros((batch, 4), float), &labels).map(|()| labels),
             attention_similarity(&zeros((batch, 2, 3, 3), float)),
             attention_correlation(&zeros((batch, 2, 3, 3), float)),
+            groups.responses(&zeros((batch, 5, 3, 3), float), &zeros(5, float)),
+            groups.diversity(&zeros((batch, 5, 3, 3), float)),
             area_penalty(&zeros(batch, float), 0.3),
             total_variation(&zeros((batch, 1, 3, 3), float)),
         ]

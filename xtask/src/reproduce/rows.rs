@@ -45,7 +45,11 @@ const COMPARISON: [Row; 7] = [
 ];
 
 /// Methods of others that the field compares with (docs/method.md), on the same footing.
-const FIELD: [Row; 2] = [row("isqrt-cov", "isqrt-cov", Change::Set(&[])), row("cal", "cal", Change::Set(&[]))];
+const FIELD: [Row; 3] = [
+    row("isqrt-cov", "isqrt-cov", Change::Set(&[])),
+    row("cal", "cal", Change::Set(&[])),
+    row("mc-loss", "mc-loss", Change::Set(&[])),
+];
 
 /// The full method with one thing changed.
 const ABLATIONS: [Row; 15] = [

@@ -123,6 +123,8 @@ impl Recipe {
         real("ws_dan.test_padding", ws_dan.test_padding.into(), 0.0..=1.0)?;
 
         whole("isqrt_cov.channels", self.isqrt_cov.channels, 1..=1024)?;
+        real("mc_loss.discriminality_weight", self.mc_loss.discriminality_weight, 0.0..=1e3)?;
+        real("mc_loss.diversity_weight", self.mc_loss.diversity_weight, 0.0..=1e3)?;
 
         let loss = &self.loss;
         below_one("loss.label_smoothing", loss.label_smoothing)?;

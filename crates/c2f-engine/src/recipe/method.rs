@@ -27,6 +27,8 @@ pub enum Method {
     IsqrtCov,
     /// `WsDan` with a loss on what its attention changes (Counterfactual Attention Learning, Rao et al. 2021).
     Cal,
+    /// `Baseline` whose feature channels belong to classes (Mutual-Channel Loss, Chang et al. 2020).
+    McLoss,
 }
 
 /// What a method looks at in a picture.
@@ -42,7 +44,7 @@ pub enum Looks {
 
 impl Method {
     /// All methods, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Baseline,
         Self::Attention,
         Self::AttentionOrthogonal,
@@ -51,6 +53,7 @@ impl Method {
         Self::Coarse2fineOrthogonal,
         Self::IsqrtCov,
         Self::Cal,
+        Self::McLoss,
     ];
 
     /// The name in recipes and on the command line.
@@ -64,6 +67,7 @@ impl Method {
             Self::Coarse2fineOrthogonal => "coarse2fine-orthogonal",
             Self::IsqrtCov => "isqrt-cov",
             Self::Cal => "cal",
+            Self::McLoss => "mc-loss",
         }
     }
 
@@ -72,13 +76,13 @@ impl Method {
         match self {
             Self::WsDan | Self::Cal => Looks::Crop,
             Self::Coarse2fine | Self::Coarse2fineOrthogonal => Looks::Region,
-            Self::Baseline | Self::Attention | Self::AttentionOrthogonal | Self::IsqrtCov => Looks::One,
+            Self::Baseline | Self::Attention | Self::AttentionOrthogonal | Self::IsqrtCov | Self::McLoss => Looks::One,
         }
     }
 
     /// Whether there are attention maps.
     pub fn has_attention(self) -> bool {
-        !matches!(self, Self::Baseline | Self::IsqrtCov)
+        !matches!(self, Self::Baseline | Self::IsqrtCov | Self::McLoss)
     }
 
     /// Whether the attention weights start orthogonal.

@@ -310,6 +310,16 @@ pub struct IsqrtCov {
     pub channels: usize,
 }
 
+/// `[mc_loss]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McLoss {
+    /// Weight of the cross entropy of the channels' responses.
+    pub discriminality_weight: f64,
+    /// Weight of how alike the channels of a class are.
+    pub diversity_weight: f64,
+}
+
 /// `[loss]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -39,6 +39,16 @@ fn every_method_makes_finite_steps_that_move_its_weights() {
 }
 
 #[test]
+fn a_class_without_a_channel_is_refused() {
+    let recipe = recipe(Method::McLoss);
+    let classes = |count: usize| (0..count).map(|class| class.to_string()).collect();
+    let channels = network(&recipe).model.backbone().endpoint().channels;
+    assert!(Network::new(&recipe, classes(channels), &Device::Cpu).is_ok());
+    let error = Network::new(&recipe, classes(channels + 1), &Device::Cpu).err().unwrap().to_string();
+    assert!(error.contains("mc-loss") && error.contains(&format!("{} classes", channels + 1)), "{error}");
+}
+
+#[test]
 fn mixed_batches_train_every_method_and_are_keyed_by_the_batch() {
     for method in Method::ALL {
         let plain = recipe(method);

@@ -59,6 +59,11 @@ fn counterfactual_attention_is_the_same() {
 }
 
 #[test]
+fn channels_left_out_are_the_same() {
+    stop_and_resume(&recipe(Method::McLoss), &[3]);
+}
+
+#[test]
 fn augmented_mixed_and_balanced_batches_are_the_same() {
     let mut recipe = recipe(Method::Coarse2fine);
     for assignment in [

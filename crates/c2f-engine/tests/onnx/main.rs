@@ -160,6 +160,7 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
         vec!["method=attention-orthogonal"],
         vec!["method=isqrt-cov", "isqrt_cov.channels=6"],
         vec!["method=cal", one],
+        vec!["method=mc-loss"],
         vec!["method=ws-dan", one],
         vec!["method=ws-dan", two, "inverse.registered=true"],
         vec!["method=coarse2fine", two],

@@ -12,10 +12,15 @@ pub use device::device;
 
 /// The tensors of `tests/fixtures/losses.safetensors` whose names start with `prefix` and a dot, without it.
 pub fn fixture(prefix: &str) -> HashMap<String, Tensor> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/losses.safetensors");
-    let all = candle_core::safetensors::load(file, &device()).unwrap();
+    let all = fixture_file("losses");
     let strip = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(prefix)?.strip_prefix('.')?.into(), tensor));
     all.into_iter().filter_map(strip).collect()
+}
+
+/// The tensors of `tests/fixtures/NAME.safetensors`.
+pub fn fixture_file(name: &str) -> HashMap<String, Tensor> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.safetensors"));
+    candle_core::safetensors::load(file, &device()).unwrap()
 }
 
 /// Labels as the losses take them.

@@ -2,6 +2,7 @@
 
 mod crops;
 mod looks;
+mod mutual_channel;
 
 pub(super) use looks::{coarse_objective, fine_loss};
 
@@ -12,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Inputs;
-use crate::recipe::{ClassWeights, Looks, Loss};
+use crate::recipe::{ClassWeights, Loss, Method};
 use crate::{Error, Network, Result, Stage};
 
 /// What one batch gives.
@@ -27,9 +28,10 @@ pub(super) struct Objective {
 
 /// The loss of a batch; `batch` is its number in the whole run, which keys what is random in it.
 pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
-    match network.recipe.method.looks() {
-        Looks::Crop => crops::objective(network, inputs, batch),
-        Looks::One | Looks::Region => looks::objective(network, inputs, stage, batch),
+    match network.recipe.method {
+        Method::WsDan | Method::Cal => crops::objective(network, inputs, batch),
+        Method::McLoss => mutual_channel::objective(network, inputs, batch),
+        _ => looks::objective(network, inputs, stage, batch),
     }
 }
 
