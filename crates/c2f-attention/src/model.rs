@@ -205,6 +205,14 @@ impl Model {
         Ok(Look { logits, parts, features, attention })
     }
 
+    /// Logits (N, K) of N vectors such as the head makes of feature maps: the classifier alone.
+    ///
+    /// # Errors
+    /// If they are of another length than the head's.
+    pub fn score(&self, vectors: &Tensor, pass: &Pass) -> Result<Tensor> {
+        Ok(self.classifier.run(vectors, pass)?)
+    }
+
     /// Where the coarse look at the pictures found what decides.
     ///
     /// # Errors

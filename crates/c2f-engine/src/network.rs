@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use c2f_attention::{
-    CovarianceConfig, HeadConfig, Images, InverseConfig, Model, ModelConfig, PartsConfig, RegionMode, RegionSource,
-    box_areas, lay_over, ws_dan,
+    CovarianceConfig, HeadConfig, Images, InverseConfig, Model, ModelConfig, PairInteraction, PartsConfig, RegionMode,
+    RegionSource, box_areas, lay_over, ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::held_out::{HeldOut, tempered};
 use crate::recipe::{AugmentPolicy, ClassWeights, Looks, Method, Mode, Recipe, RegionFrom};
 use crate::{Error, Result, Taxonomy, TestViews, TrainedOn};
+
+/// Between the two layers of API-Net's interaction, as in its authors' code.
+const PAIR_CHANNELS: usize = 512;
 
 /// Which looks are trained, or have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,8 @@ pub struct Network {
     pub params: Params,
     /// The centre loss, where the recipe has one.
     pub center: Option<CenterLoss>,
+    /// What compares pictures with each other in training, where the method does.
+    pub(crate) pairs: Option<PairInteraction>,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
     /// What the network was made from.
@@ -116,8 +121,11 @@ impl Network {
                 recipe.loss.center_rate,
             )
         });
+        let pairs =
+            (method == Method::ApiNet).then(|| PairInteraction::new(&params.at("pairs"), channels, PAIR_CHANNELS));
         Ok(Self {
             model,
+            pairs: pairs.transpose()?,
             params,
             center: center.transpose()?,
             classes,
@@ -398,7 +406,7 @@ fn config(recipe: &Recipe, classes: usize) -> ModelConfig {
 
 fn head(recipe: &Recipe) -> HeadConfig {
     match recipe.method {
-        Method::Baseline | Method::McLoss => HeadConfig::Pooled,
+        Method::Baseline | Method::McLoss | Method::ApiNet => HeadConfig::Pooled,
         Method::IsqrtCov => HeadConfig::Covariance(CovarianceConfig { channels: recipe.isqrt_cov.channels }),
         method => HeadConfig::Parts(PartsConfig {
             maps: recipe.attention.maps,

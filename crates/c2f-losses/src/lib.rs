@@ -8,6 +8,7 @@ mod error;
 mod mutual_channel;
 mod normalise;
 mod region;
+mod score_ranking;
 
 pub use attention_correlation::attention_correlation;
 pub use attention_similarity::attention_similarity;
@@ -16,3 +17,4 @@ pub use cross_entropy::{balanced_class_weights, cross_entropy, soft_cross_entrop
 pub use error::{Error, Result};
 pub use mutual_channel::ChannelGroups;
 pub use region::{area_penalty, total_variation};
+pub use score_ranking::score_ranking;

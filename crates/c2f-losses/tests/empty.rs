@@ -1,7 +1,7 @@
 //! Tensors without values: every loss refuses them, as their mean would be NaN.
 
 use c2f_losses::{
-    CenterLoss, ChannelGroups, area_penalty, attention_correlation, attention_similarity, cross_entropy,
+    CenterLoss, ChannelGroups, area_penalty, attention_correlation, attention_similarity, cross_entropy, score_ranking,
     soft_cross_entropy, total_variation, weighted_cross_entropy,
 };
 use c2f_ops::nn::Params;
@@ -24,6 +24,7 @@ fn a_batch_without_pictures_is_an_error_of_every_loss() {
             cross_entropy(&zeros((batch, 3), float), &labels, 0.1),
             soft_cross_entropy(&zeros((batch, 3), float), &zeros((batch, 3), float), 0.1),
             weighted_cross_entropy(&zeros((batch, 3), float), &labels, &zeros(3, float), 0.1),
+            score_ranking(&zeros((batch, 3), float), &zeros((batch, 3), float), &labels, 0.05),
             center.loss(&zeros((batch, 4), float), &labels),
             center.update(&zeros((batch, 4), float), &labels).map(|()| labels),
             attention_similarity(&zeros((batch, 2, 3, 3), float)),

@@ -37,13 +37,14 @@ mod mpi {
     fn two_and_four_make_the_weights_of_one() {
         let Some(_) = launcher() else { return };
         let folder = tempfile::tempdir().unwrap();
-        let recipes: [(&str, &[&str]); 6] = [
+        let recipes: [(&str, &[&str]); 7] = [
             ("centres", CENTRES),
             ("mixed", &["loss.center_weight=0", "augment.mixup=0.2", "augment.cutmix=1.0", "inverse.probe=on"]),
             ("whitened", &["attention.whitened=true", "inverse.gradient_budget=0.3", "epochs=2"]),
             ("ws-dan", &["method=ws-dan", "loss.center_weight=1", "epochs=1"]),
             ("cal", &["method=cal", "loss.center_weight=1", "epochs=1"]),
             ("mc-loss", &["method=mc-loss", "epochs=1"]),
+            ("api-net", &["method=api-net", "epochs=1"]),
         ];
         for (name, settings) in recipes {
             let run = |ranks: usize| folder.path().join(format!("{name}-{ranks}"));

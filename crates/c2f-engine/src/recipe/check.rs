@@ -1,6 +1,6 @@
 //! The ranges of a recipe's fields.
 
-use super::{ClassWeights, Mode, Probe, Recipe, Steps};
+use super::{ClassWeights, Method, Mode, Probe, Recipe, Steps};
 use crate::{Error, Result};
 
 /// Pixels in a batch, before anything is computed of them: 6 GiB of values, and many times that in the network.
@@ -64,6 +64,13 @@ impl Recipe {
         // A mixed picture has no class to whose centre it belongs.
         within(augment.mixup.max(augment.cutmix) == 0.0 || crate::network::center_weight(self) == 0.0, || {
             Error::field("augment.mixup and augment.cutmix", "on", "0 with a centre loss (or loss.center_weight = 0)")
+        })?;
+        within(augment.mixup.max(augment.cutmix) == 0.0 || self.method != Method::ApiNet, || {
+            Error::field(
+                "augment.mixup and augment.cutmix",
+                "on",
+                "0 with method = api-net, which pairs pictures of one class",
+            )
         })?;
         real("augment.brightness", augment.brightness.into(), 0.0..=1.0)?;
         real("augment.contrast", augment.contrast.into(), 0.0..=1.0)?;

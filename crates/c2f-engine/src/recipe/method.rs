@@ -29,6 +29,8 @@ pub enum Method {
     Cal,
     /// `Baseline` whose feature channels belong to classes (Mutual-Channel Loss, Chang et al. 2020).
     McLoss,
+    /// `Baseline` trained on pairs of pictures (Attentive Pairwise Interaction, Zhuang et al. 2020).
+    ApiNet,
 }
 
 /// What a method looks at in a picture.
@@ -44,7 +46,7 @@ pub enum Looks {
 
 impl Method {
     /// All methods, in the order of the table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Baseline,
         Self::Attention,
         Self::AttentionOrthogonal,
@@ -54,6 +56,7 @@ impl Method {
         Self::IsqrtCov,
         Self::Cal,
         Self::McLoss,
+        Self::ApiNet,
     ];
 
     /// The name in recipes and on the command line.
@@ -68,6 +71,7 @@ impl Method {
             Self::IsqrtCov => "isqrt-cov",
             Self::Cal => "cal",
             Self::McLoss => "mc-loss",
+            Self::ApiNet => "api-net",
         }
     }
 
@@ -76,13 +80,18 @@ impl Method {
         match self {
             Self::WsDan | Self::Cal => Looks::Crop,
             Self::Coarse2fine | Self::Coarse2fineOrthogonal => Looks::Region,
-            Self::Baseline | Self::Attention | Self::AttentionOrthogonal | Self::IsqrtCov | Self::McLoss => Looks::One,
+            Self::Baseline
+            | Self::Attention
+            | Self::AttentionOrthogonal
+            | Self::IsqrtCov
+            | Self::McLoss
+            | Self::ApiNet => Looks::One,
         }
     }
 
     /// Whether there are attention maps.
     pub fn has_attention(self) -> bool {
-        !matches!(self, Self::Baseline | Self::IsqrtCov | Self::McLoss)
+        !matches!(self, Self::Baseline | Self::IsqrtCov | Self::McLoss | Self::ApiNet)
     }
 
     /// Whether the attention weights start orthogonal.

@@ -59,6 +59,11 @@ fn counterfactual_attention_is_the_same() {
 }
 
 #[test]
+fn pairs_and_dropout_are_the_same() {
+    stop_and_resume(&recipe(Method::ApiNet), &[3]);
+}
+
+#[test]
 fn channels_left_out_are_the_same() {
     stop_and_resume(&recipe(Method::McLoss), &[3]);
 }

@@ -161,6 +161,7 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
         vec!["method=isqrt-cov", "isqrt_cov.channels=6"],
         vec!["method=cal", one],
         vec!["method=mc-loss"],
+        vec!["method=api-net"],
         vec!["method=ws-dan", one],
         vec!["method=ws-dan", two, "inverse.registered=true"],
         vec!["method=coarse2fine", two],

@@ -3,6 +3,7 @@
 mod crops;
 mod looks;
 mod mutual_channel;
+mod pairs;
 
 pub(super) use looks::{coarse_objective, fine_loss};
 
@@ -28,24 +29,32 @@ pub(super) struct Objective {
 
 /// The loss of a batch; `batch` is its number in the whole run, which keys what is random in it.
 pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch: u64) -> Result<Objective> {
-    match network.recipe.method {
-        Method::WsDan | Method::Cal => crops::objective(network, inputs, batch),
-        Method::McLoss => mutual_channel::objective(network, inputs, batch),
+    match (network.recipe.method, &network.pairs) {
+        (Method::WsDan | Method::Cal, _) => crops::objective(network, inputs, batch),
+        (Method::McLoss, _) => mutual_channel::objective(network, inputs, batch),
+        (_, Some(interaction)) => pairs::objective(network, inputs, interaction, batch),
         _ => looks::objective(network, inputs, stage, batch),
     }
 }
 
 /// The cross entropy of logits (B, K) and what the pictures show.
 fn classification(network: &Network, logits: &Tensor, inputs: &Inputs) -> Result<Tensor> {
+    match &inputs.targets {
+        Some(targets) => Ok(soft_cross_entropy(logits, targets, network.recipe.loss.label_smoothing)?),
+        None => labelled(network, logits, &inputs.labels),
+    }
+}
+
+/// The cross entropy of logits (N, K) and labels (N).
+fn labelled(network: &Network, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let Loss { label_smoothing, class_weights, .. } = &network.recipe.loss;
-    Ok(match (&inputs.targets, class_weights) {
-        (Some(targets), _) => soft_cross_entropy(logits, targets, *label_smoothing)?,
-        (None, ClassWeights::Uniform) => cross_entropy(logits, &inputs.labels, *label_smoothing)?,
-        (None, ClassWeights::Balanced) => {
+    Ok(match class_weights {
+        ClassWeights::Uniform => cross_entropy(logits, labels, *label_smoothing)?,
+        ClassWeights::Balanced => {
             let weights = network.class_weights.as_ref().ok_or_else(|| {
                 Error::field("loss.class_weights", "balanced", "Network::weigh_classes before the first batch")
             })?;
-            weighted_cross_entropy(logits, &inputs.labels, weights, *label_smoothing)?
+            weighted_cross_entropy(logits, labels, weights, *label_smoothing)?
         }
     })
 }
