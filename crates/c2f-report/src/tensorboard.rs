@@ -1,4 +1,4 @@
-//! Event files, which TensorBoard reads: numbers and pictures by the step of the training.
+//! Event files, which TensorBoard reads: numbers, pictures and histograms by the step of the training.
 //!
 //! A file is a row of TFRecords (tensorflow/core/lib/io/record_writer.h), each of which is a message `Event`
 //! (tensorboard/compat/proto/event.proto and summary.proto), of which these are the fields that are written.
@@ -10,12 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 
-use crate::{Error, Result};
+use crate::{Error, Histogram, Result};
 
 /// The first event of every file.
 const VERSION: &str = "brain.Event:2";
 
-/// A file that grows by events. Each is whole once [`Self::numbers`] or [`Self::png`] has come back.
+/// A file that grows by events. Each is whole once [`Self::numbers`], [`Self::png`] or [`Self::histogram`] has come back.
 #[derive(Debug)]
 pub struct EventFile {
     file: File,
@@ -50,6 +50,8 @@ struct Value {
     number: Option<f32>,
     #[prost(message, optional, tag = "4")]
     image: Option<Image>,
+    #[prost(message, optional, tag = "5")]
+    histo: Option<HistogramProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -63,6 +65,25 @@ struct Image {
     colorspace: i32,
     #[prost(bytes = "vec", tag = "4")]
     encoded_image_string: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HistogramProto {
+    #[prost(double, tag = "1")]
+    min: f64,
+    #[prost(double, tag = "2")]
+    max: f64,
+    #[prost(double, tag = "3")]
+    num: f64,
+    #[prost(double, tag = "4")]
+    sum: f64,
+    #[prost(double, tag = "5")]
+    sum_squares: f64,
+    /// The upper end of each bucket.
+    #[prost(double, repeated, tag = "6")]
+    bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    bucket: Vec<f64>,
 }
 
 impl EventFile {
@@ -87,8 +108,11 @@ impl EventFile {
     /// # Errors
     /// If the file can't be written.
     pub fn numbers(&mut self, step: usize, numbers: &[(&str, f64)]) -> Result<()> {
-        let value =
-            |&(tag, number): &(&str, f64)| Value { tag: tag.to_owned(), number: Some(number as f32), image: None };
+        let value = |&(tag, number): &(&str, f64)| Value {
+            tag: tag.to_owned(),
+            number: Some(number as f32),
+            ..Value::default()
+        };
         self.summary(step, numbers.iter().map(value).collect())
     }
 
@@ -99,7 +123,19 @@ impl EventFile {
     pub fn png(&mut self, step: usize, tag: &str, png: Vec<u8>, (width, height): (u32, u32)) -> Result<()> {
         let (width, height) = (width as i32, height as i32);
         let image = Image { height, width, colorspace: 3, encoded_image_string: png };
-        self.summary(step, vec![Value { tag: tag.to_owned(), number: None, image: Some(image) }])
+        self.summary(step, vec![Value { tag: tag.to_owned(), image: Some(image), ..Value::default() }])
+    }
+
+    /// Adds a histogram, unless nothing was counted.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn histogram(&mut self, step: usize, tag: &str, histogram: &Histogram) -> Result<()> {
+        let Some([min, max]) = histogram.range() else { return Ok(()) };
+        let (bucket_limit, bucket) = histogram.buckets().unzip();
+        let [num, sum, sum_squares] = histogram.moments();
+        let histo = Some(HistogramProto { min, max, num, sum, sum_squares, bucket_limit, bucket });
+        self.summary(step, vec![Value { tag: tag.to_owned(), histo, ..Value::default() }])
     }
 
     fn summary(&mut self, step: usize, value: Vec<Value>) -> Result<()> {
@@ -146,6 +182,10 @@ mod tests {
         let mut events = EventFile::create(&folder.path().join("board")).unwrap();
         events.numbers(7, &[("train/loss", 0.5), ("lr", 0.01)]).unwrap();
         events.png(8, "seen", vec![1, 2, 3], (4, 5)).unwrap();
+        let mut histogram = Histogram::default();
+        events.histogram(9, "empty", &histogram).unwrap();
+        histogram.add(&[0.0, 0.5, 0.5]);
+        events.histogram(9, "attention", &histogram).unwrap();
         let bytes = fs::read(&events.path).unwrap();
         let mut rest = &bytes[..];
         let mut read = Vec::new();
@@ -161,5 +201,7 @@ mod tests {
         assert_eq!((read[1].step, values(&read[1])[0].number), (7, Some(0.5)));
         assert_eq!(values(&read[1])[1].tag, "lr");
         assert_eq!(values(&read[2])[0].image.as_ref().unwrap().height, 5);
+        let histogram = values(&read[3])[0].histo.clone().unwrap();
+        assert_eq!((read.len(), histogram.num, histogram.max, histogram.bucket), (4, 3.0, 0.5, vec![1.0, 2.0]));
     }
 }

@@ -195,7 +195,7 @@ impl TrainBars {
                     self.clear();
                 }
             }
-            Event::Batch { epoch, stage, done, of, loss, lr, images_per_s } => {
+            Event::Batch { epoch, stage, done, of, loss, lr, images_per_s, .. } => {
                 self.done += 1;
                 let left = self.time_left();
                 let bar = self.bar(of, || format!("epoch {epoch} ({})", stage_name(stage)));

@@ -5,6 +5,7 @@
 mod bars;
 mod board;
 mod cli;
+mod step_log;
 mod terminal;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use common::{draw_pictures, fail, json, program, run, succeed, text, train};
+use serde_json::Value;
 
 /// `train` on the pictures in `folder/test`, as one folder for each class.
 fn train_on<'a>(data: &'a str, output: &'a Path) -> Vec<&'a str> {
@@ -124,6 +125,42 @@ fn tensorboard_gets_each_epoch_and_the_overlays() {
     let count = |tag: &str| bytes.windows(tag.len()).filter(|there| *there == tag.as_bytes()).count();
     assert_eq!((count("brain.Event:2"), count("val/loss"), count("train/grad_norm")), (1, 2, 2));
     assert_eq!(count("overlays/"), std::fs::read_dir(output.join("overlays")).unwrap().count());
+}
+
+#[test]
+fn tensorboard_gets_the_terms_of_the_loss_and_histograms() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    succeed(&train(&output, &["--set", "method=coarse2fine", "--set", "epochs=1", "--tensorboard", "--histograms"]));
+    let file = std::fs::read_dir(output.join("tensorboard")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(file).unwrap();
+    let has = |tag: &str| bytes.windows(tag.len()).any(|there| there == tag.as_bytes());
+    for tag in ["loss/coarse", "loss/center", "train/step_grad_norm", "attention/cells", "attention/maps"] {
+        assert!(has(tag), "{tag}");
+    }
+}
+
+#[test]
+fn steps_have_lines_that_a_resumed_run_goes_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    let settings = ["--set", "method=coarse2fine", "--set", "batch_size=4", "--log-every", "2"];
+    succeed(&train(&output, &[&settings[..], &["--set", "epochs=1"]].concat()));
+    let file = output.join("steps.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    // As a run leaves it that was killed while it wrote a line of the next epoch.
+    std::fs::write(&file, whole.clone() + "{\"step\": 1000, \"loss\": 1.0}\n{\"st").unwrap();
+    succeed(&["train", "--resume", "--output", text(&output), "--set", "epochs=2", "--log-every", "2"]);
+    let lines = std::fs::read_to_string(&file).unwrap();
+    assert!(lines.starts_with(&whole));
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_epoch = |epoch: u64| lines.iter().filter(|line| line["epoch"] == epoch).count();
+    assert_eq!((of_epoch(1), of_epoch(2)), (whole.lines().count(), whole.lines().count()));
+    assert!(lines.windows(2).all(|two| two[0]["step"].as_u64() < two[1]["step"].as_u64()));
+    for line in &lines {
+        let terms: f64 = line["terms"].as_object().unwrap().values().map(|term| term.as_f64().unwrap()).sum();
+        assert!((terms - line["loss"].as_f64().unwrap()).abs() < 1e-9 && line["grad_norm"].as_f64().unwrap() > 0.0);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::EpochRecord;
-use crate::HeldOut;
 use crate::network::Stage;
+use crate::{HeldOut, Prediction};
 
 /// A moment in a run. The library prints nothing: a command line makes progress bars of these.
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +48,17 @@ pub enum Event<'a> {
         of: usize,
         /// Mean loss of the epoch so far.
         loss: f64,
+        /// What the loss of this batch is the sum of, each term with its weight; empty where none of its pictures could be read.
+        terms: &'a [(String, f64)],
+        /// The gradient's norm before clipping, of the step that the batch is part of; none where no step was made.
+        grad_norm: Option<f64>,
         /// Learning rate of the head.
         lr: f64,
         /// Pictures per second, of the epoch so far.
         images_per_s: f64,
     },
+    /// The network looked at a batch to validate on, at one of this process's: what it says about the pictures.
+    Prediction(&'a Prediction),
     /// A batch was validated on.
     Validation {
         /// Epoch, counted from 1.

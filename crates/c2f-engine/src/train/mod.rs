@@ -2,6 +2,7 @@
 
 mod data;
 mod event;
+mod loss;
 mod metrics;
 mod mix;
 mod objective;
@@ -22,6 +23,7 @@ pub use rehearsal::{Rehearsal, rehearse};
 pub use step::{Moment, StepReport, Stepper};
 pub use trained_on::TrainedOn;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -379,21 +381,24 @@ impl<'a> Run<'a> {
             world.told_once(loader.check_unreadable(&unreadable).map_err(Error::from))?;
             self.progress.batch = end;
             self.progress.sums.lr = lr(end - 1);
-            if reports.iter().any(|report| report.images > 0) {
-                self.step(lr(end - 1), on_event)?;
+            let grad_norm = if reports.iter().any(|report| report.images > 0) {
+                self.step(lr(end - 1), on_event)?
             } else {
                 // None of the pictures could be read, which was said.
                 self.stepper.discard();
-            }
+                None
+            };
             self.progress.sums.seconds += clock.elapsed().as_secs_f64();
             clock = Instant::now();
-            for batch in first..end {
+            for (batch, report) in (first..end).zip(&reports) {
                 on_event(Event::Batch {
                     epoch: epoch + 1,
                     stage,
                     done: batch + 1,
                     of: batches,
                     loss: self.progress.sums.mean_loss().unwrap_or(f64::NAN),
+                    terms: &report.terms,
+                    grad_norm,
                     lr: lr(batch),
                     images_per_s: self.progress.sums.images_per_s(),
                 });
@@ -414,19 +419,21 @@ impl<'a> Run<'a> {
         let unreadable = std::mem::take(&mut batch.unreadable).into_iter().map(|(_, message)| message).collect();
         if batch.labels.is_empty() {
             self.stepper.skip()?;
-            return Ok(BatchReport { loss: None, correct: 0, images: 0, unreadable });
+            return Ok(BatchReport { loss: None, terms: Vec::new(), correct: 0, images: 0, unreadable });
         }
         let inputs = Inputs::new(batch, &self.options.device)?;
-        let StepReport { loss, correct, images } = self.stepper.accumulate(&self.network, &inputs, stage, moment)?;
-        Ok(BatchReport { loss: Some(loss).filter(|loss| loss.is_finite()), correct, images, unreadable })
+        let report = self.stepper.accumulate(&self.network, &inputs, stage, moment)?;
+        let StepReport { loss, terms, correct, images } = report;
+        Ok(BatchReport { loss: Some(loss).filter(|loss| loss.is_finite()), terms, correct, images, unreadable })
     }
 
-    fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    /// Gives the gradient's norm, where the weights were moved.
+    fn step(&mut self, lr: f64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<f64>> {
         if let Some(norm) = self.stepper.update(&self.network, lr)? {
             self.progress.not_finite = 0;
             self.progress.sums.steps += 1;
             self.progress.sums.grad_norm += norm;
-            return Ok(());
+            return Ok(Some(norm));
         }
         let Progress { epoch, batch, not_finite, .. } = &mut self.progress;
         *not_finite += 1;
@@ -435,7 +442,7 @@ impl<'a> Run<'a> {
             *epoch + 1
         )));
         if *not_finite < NOT_FINITE_LIMIT {
-            return Ok(());
+            return Ok(None);
         }
         let last = last_path(&self.options.output);
         let error =
@@ -487,12 +494,17 @@ impl<'a> Run<'a> {
     }
 
     fn validate(&self, data: &Data, epoch: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<Evaluation>> {
-        let mut on_batch = |done, of| on_event(Event::Validation { epoch, done, of });
+        let on_event = RefCell::new(on_event);
+        let tell = |event: Event<'_>| (on_event.borrow_mut())(event);
+        let mut on_batch = |done, of| tell(Event::Validation { epoch, done, of });
+        let mut on_predictions = |_: &[usize], prediction: &Prediction| {
+            tell(Event::Prediction(prediction));
+            Ok(())
+        };
         let mut work = || {
             let views = TestViews::default();
-            let nothing_more = &mut |_: &[usize], _: &Prediction| Ok(());
             let TrainOptions { world, stop, .. } = self.options;
-            evaluate_until(&self.network, world, data.validation(), views, stop, nothing_more, &mut on_batch)
+            evaluate_until(&self.network, world, data.validation(), views, stop, &mut on_predictions, &mut on_batch)
         };
         match self.stepper.ema() {
             Some(ema) => ema.with_averages(&self.network.params, work),

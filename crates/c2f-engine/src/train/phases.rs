@@ -54,12 +54,12 @@ pub(super) fn budgeted(network: &Network, inputs: &Inputs, share: f64) -> Result
         attention: Some(second.1.as_tensor().clone()),
     };
     let fine = fine_loss(network, inputs, &look)?;
-    let loss = (&coarse.loss + &fine)?;
-    let objective = Objective { loss: loss.detach(), logits: coarse.logits, parts: coarse.parts };
-    if !f64::from(loss.to_scalar::<f32>()?).is_finite() {
+    let sums = (coarse.loss.sum.clone(), fine.sum.clone());
+    let objective = Objective { loss: coarse.loss.plus(fine)?.detach(), ..coarse };
+    if !f64::from(objective.loss.sum.to_scalar::<f32>()?).is_finite() {
         return Ok(Budgeted { objective, gradients: Vec::new() });
     }
-    let (coarse, fine) = (coarse.loss.backward()?, fine.backward()?);
+    let (coarse, fine) = (sums.0.backward()?, sums.1.backward()?);
     let of = |gradients: &GradStore, leaf: &Var| -> Result<Tensor> {
         let gradient = gradients.get(leaf.as_tensor());
         Ok(gradient.ok_or_else(|| Error::field("loss.coarse_weight", 0, "a gradient to compare with"))?.detach())

@@ -50,6 +50,8 @@ pub struct Sums {
 pub(super) struct BatchReport {
     /// None where it wasn't finite, or there is no picture.
     pub loss: Option<f64>,
+    /// What it is the sum of.
+    pub terms: Vec<(String, f64)>,
     pub correct: usize,
     pub images: usize,
     pub unreadable: Vec<String>,

@@ -44,10 +44,12 @@ pub struct Moment {
 }
 
 /// What one batch gave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepReport {
     /// Its loss; may be infinite or NaN.
     pub loss: f64,
+    /// What the loss is the sum of, each with its weight.
+    pub terms: Vec<(String, f64)>,
     /// Pictures that the coarse look got right.
     pub correct: usize,
     /// Pictures in the batch.
@@ -146,7 +148,9 @@ impl Stepper {
             }
             let (loss, updates) = network.params.deferred(|| fine_loss(network, inputs, &look));
             let objective = Objective { loss: loss?, logits: look.logits, parts: None };
-            report.loss += self.backward(inputs, objective, updates)?.loss;
+            let second = self.backward(inputs, objective, updates)?;
+            report.loss += second.loss;
+            report.terms.extend(second.terms);
             return Ok(report);
         }
         if stage == Stage::Fine && inverse.gradient_budget > 0.0 {
@@ -178,7 +182,7 @@ impl Stepper {
     fn backward(&mut self, inputs: &Inputs, outcome: Objective, updates: Vec<BufferUpdate>) -> Result<StepReport> {
         let report = report(&outcome, inputs)?;
         let finite = report.loss.is_finite();
-        let gradients = if finite { vec![outcome.loss.backward()?] } else { Vec::new() };
+        let gradients = if finite { vec![outcome.loss.sum.backward()?] } else { Vec::new() };
         // The graph holds every layer's activations: it has to be gone before the next forward pass.
         let outcome = Objective { loss: outcome.loss.detach(), ..outcome };
         self.keep(inputs, &outcome, gradients, updates, finite)?;
@@ -277,9 +281,9 @@ fn plus(mut earlier: Gradients, later: Gradients) -> Result<Gradients> {
 }
 
 fn report(outcome: &Objective, inputs: &Inputs) -> Result<StepReport> {
-    let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
+    let (loss, terms) = outcome.loss.values()?;
     let correct = count_correct(&outcome.logits, &inputs.labels)?;
-    Ok(StepReport { loss, correct, images: inputs.labels.dim(0)? })
+    Ok(StepReport { loss, terms, correct, images: inputs.labels.dim(0)? })
 }
 
 fn count_correct(logits: &Tensor, labels: &Tensor) -> Result<usize> {

@@ -17,6 +17,7 @@ use super::weights_file::weights_file;
 use super::{device, one_line, path, print, results, usage};
 use crate::bars::TrainBars;
 use crate::board::Board;
+use crate::step_log::StepLog;
 
 /// The default is the command without arguments.
 #[derive(clap::Args, Default)]
@@ -43,6 +44,13 @@ pub struct Args {
     /// Write event files for TensorBoard into the run's folder `tensorboard`
     #[arg(long, conflicts_with = "dry_run")]
     tensorboard: bool,
+    /// With histograms of the attention on the pictures validated on
+    #[arg(long, requires = "tensorboard")]
+    histograms: bool,
+    /// Write a line of metrics for every N batches into the run's folder, `steps.jsonl`, and for TensorBoard a point [default: no lines,
+    /// points every 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "dry_run")]
+    log_every: Option<u64>,
     /// Try the data, the network and three batches, say how long the training would take, and write nothing
     #[arg(long, conflicts_with_all = ["resume", "output"])]
     dry_run: bool,
@@ -77,9 +85,14 @@ fn run_in(world: &World, args: &Args) -> Result<u8> {
         return Ok(signals.exit_status());
     }
     let mut bars = TrainBars::default();
-    let mut board = args.tensorboard.then(|| Board::new(&options.output));
+    let every = args.log_every.map(|every| every as usize);
+    let mut board = args.tensorboard.then(|| Board::new(&options.output, every.unwrap_or(10), args.histograms));
+    let mut steps = every.map(|every| StepLog::new(&options.output, every));
     let summary = c2f_engine::train(&recipe, &options, &mut |event| {
         bars.show(event);
+        if let Some(steps) = &mut steps {
+            steps.show(event);
+        }
         if let Some(board) = &mut board {
             board.show(event);
         }

@@ -8,6 +8,7 @@ use rand::Rng;
 use super::{Objective, batch_rng, classification, with_centers};
 use crate::network::attention_of;
 use crate::recipe::Method;
+use crate::train::loss::Loss;
 use crate::{Inputs, Network, Result};
 
 /// WS-DAN, sections 3.2 and 3.3: the mean cross entropy of the raw, the cropped and the dropped picture, and the centre
@@ -29,12 +30,11 @@ pub(super) fn objective(network: &Network, inputs: &Inputs, batch: u64) -> Resul
         let effect = counterfactual::effect(&network.model, look, elsewhere, &pass)?;
         Ok((cost + classification(network, &effect, inputs)?)?)
     };
-    let mut loss = cost(&raw)?;
-    for picture in pictures {
-        loss = (loss + cost(&network.model.look(&picture, &pass)?)?)?;
+    let mut loss = Loss::of("raw", cost(&raw)?);
+    for (name, picture) in ["crop", "drop"].into_iter().zip(pictures) {
+        loss.add(name, &cost(&network.model.look(&picture, &pass)?)?, 1.0)?;
     }
-    loss = loss.affine(1.0 / 3.0, 0.0)?;
-    with_centers(network, inputs, loss, raw)
+    with_centers(network, inputs, loss.times(1.0 / 3.0)?, raw)
 }
 
 /// The pictures cropped to one of their attention maps (B, M, h, w), and with what another one shows left out.

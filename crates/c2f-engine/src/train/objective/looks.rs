@@ -3,9 +3,9 @@
 use c2f_attention::{Images, Look, Region};
 use c2f_losses::{area_penalty, attention_correlation, attention_similarity, total_variation};
 use c2f_ops::nn::Pass;
-use candle_core::Tensor;
 
-use super::{Objective, classification, plus, with_centers};
+use super::{Objective, classification, with_centers};
+use crate::train::loss::Loss;
 use crate::train::probe::probe;
 use crate::{Inputs, Network, Result, Stage};
 
@@ -16,64 +16,73 @@ pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch:
     let fine_pass = (stage == Stage::Fine).then(|| network.fine_pass(pass));
     let output = network.model.run(&images, &pass, fine_pass.as_ref())?;
 
-    let mut loss = classification(network, &output.coarse.logits, inputs)?;
-    if let Some(fine) = &output.fine {
-        let fine = classification(network, &fine.logits, inputs)?;
-        loss = (loss.affine(settings.coarse_weight, 0.0)? + fine.affine(settings.fine_weight, 0.0)?)?;
-    }
+    let coarse = classification(network, &output.coarse.logits, inputs)?;
+    let mut loss = match &output.fine {
+        Some(fine) => {
+            let mut loss = Loss::of("coarse", coarse.affine(settings.coarse_weight, 0.0)?);
+            loss.add("fine", &classification(network, &fine.logits, inputs)?, settings.fine_weight)?;
+            loss
+        }
+        None => Loss::of("coarse", coarse),
+    };
     if let Some(region) = &output.region {
-        loss = with_region(network, region, loss)?;
+        add_region(network, region, &mut loss)?;
         if let Some(term) = probe(network, inputs, region, batch)? {
-            loss = plus(&loss, &term, 1.0)?;
+            loss.add("probe", &term, 1.0)?;
         }
     }
-    loss = with_attention(network, &output.coarse, loss)?;
+    add_attention(network, &output.coarse, &mut loss)?;
     with_centers(network, inputs, loss, output.coarse)
 }
 
 /// Adds area and smoothness of the region, each with its weight.
-fn with_region(network: &Network, region: &Region, mut loss: Tensor) -> Result<Tensor> {
+fn add_region(network: &Network, region: &Region, loss: &mut Loss) -> Result<()> {
     let inverse = &network.recipe.inverse;
     // A fixed box has nothing to learn.
     if inverse.region.is_fixed() {
-        return Ok(loss);
+        return Ok(());
     }
     if inverse.area_weight > 0.0 {
-        loss = plus(&loss, &area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
+        loss.add("area", &area_penalty(&region.area()?, inverse.area_target)?, inverse.area_weight)?;
     }
     if inverse.total_variation > 0.0 {
-        loss = plus(&loss, &total_variation(&region.map)?, inverse.total_variation)?;
+        loss.add("total_variation", &total_variation(&region.map)?, inverse.total_variation)?;
     }
-    Ok(loss)
+    Ok(())
 }
 
 /// Adds how alike the coarse look's attention maps are, with its weights.
-fn with_attention(network: &Network, coarse: &Look, mut loss: Tensor) -> Result<Tensor> {
+fn add_attention(network: &Network, coarse: &Look, loss: &mut Loss) -> Result<()> {
     let settings = &network.recipe.loss;
-    let Some(attention) = &coarse.attention else { return Ok(loss) };
+    let Some(attention) = &coarse.attention else { return Ok(()) };
     if settings.attention_similarity_weight > 0.0 {
-        loss = plus(&loss, &attention_similarity(attention)?, settings.attention_similarity_weight)?;
+        let term = attention_similarity(attention)?;
+        loss.add("attention_similarity", &term, settings.attention_similarity_weight)?;
     }
     if settings.attention_correlation_weight > 0.0 {
-        loss = plus(&loss, &attention_correlation(attention)?, settings.attention_correlation_weight)?;
+        let term = attention_correlation(attention)?;
+        loss.add("attention_correlation", &term, settings.attention_correlation_weight)?;
     }
-    Ok(loss)
+    Ok(())
 }
 
 /// What the coarse look alone has to answer for: its weighted cross entropy, its attention, the centres.
 pub(in crate::train) fn coarse_objective(network: &Network, inputs: &Inputs, look: Look) -> Result<Objective> {
     let settings = &network.recipe.loss;
-    let loss = classification(network, &look.logits, inputs)?.affine(settings.coarse_weight, 0.0)?;
-    let loss = with_attention(network, &look, loss)?;
+    let term = classification(network, &look.logits, inputs)?.affine(settings.coarse_weight, 0.0)?;
+    let mut loss = Loss::of("coarse", term);
+    add_attention(network, &look, &mut loss)?;
     with_centers(network, inputs, loss, look)
 }
 
-/// What the fine look at the region that `coarse` gives has to answer for, and the region: a scalar.
-pub(in crate::train) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Result<Tensor> {
+/// What the fine look at the region that `coarse` gives has to answer for, and the region.
+pub(in crate::train) fn fine_loss(network: &Network, inputs: &Inputs, coarse: &Look) -> Result<Loss> {
     let (settings, pass) = (&network.recipe.loss, Pass::train());
     let images = Images { coarse: &inputs.images, source: inputs.source() };
     let region = network.model.region(&images, coarse, &pass)?;
     let look = network.model.look(&network.model.fine_input(&images, &region)?, &network.fine_pass(pass))?;
-    let loss = classification(network, &look.logits, inputs)?.affine(settings.fine_weight, 0.0)?;
-    with_region(network, &region, loss)
+    let term = classification(network, &look.logits, inputs)?.affine(settings.fine_weight, 0.0)?;
+    let mut loss = Loss::of("fine", term);
+    add_region(network, &region, &mut loss)?;
+    Ok(loss)
 }

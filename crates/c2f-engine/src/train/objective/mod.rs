@@ -13,14 +13,15 @@ use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::loss::Loss;
 use crate::Inputs;
-use crate::recipe::{ClassWeights, Loss, Method};
+use crate::recipe::{ClassWeights, Method};
 use crate::{Error, Network, Result, Stage};
 
 /// What one batch gives.
 pub(super) struct Objective {
-    /// The sum of all terms, a scalar with its graph.
-    pub loss: Tensor,
+    /// With its graph.
+    pub loss: Loss,
     /// (B, K): the coarse look's logits, without a graph.
     pub logits: Tensor,
     /// (B, M*C): the coarse look's part features, without a graph, where centres are to follow them.
@@ -47,29 +48,23 @@ fn classification(network: &Network, logits: &Tensor, inputs: &Inputs) -> Result
 
 /// The cross entropy of logits (N, K) and labels (N).
 fn labelled(network: &Network, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let Loss { label_smoothing, class_weights, .. } = &network.recipe.loss;
-    Ok(match class_weights {
-        ClassWeights::Uniform => cross_entropy(logits, labels, *label_smoothing)?,
+    let settings = &network.recipe.loss;
+    Ok(match settings.class_weights {
+        ClassWeights::Uniform => cross_entropy(logits, labels, settings.label_smoothing)?,
         ClassWeights::Balanced => {
             let weights = network.class_weights.as_ref().ok_or_else(|| {
                 Error::field("loss.class_weights", "balanced", "Network::weigh_classes before the first batch")
             })?;
-            weighted_cross_entropy(logits, labels, weights, *label_smoothing)?
+            weighted_cross_entropy(logits, labels, weights, settings.label_smoothing)?
         }
     })
 }
 
-/// `loss` and `weight` times `term`.
-fn plus(loss: &Tensor, term: &Tensor, weight: f64) -> Result<Tensor> {
-    Ok((loss + term.affine(weight, 0.0)?)?)
-}
-
 /// Adds the centre loss of the coarse look, where the network has centres.
-fn with_centers(network: &Network, inputs: &Inputs, mut loss: Tensor, look: Look) -> Result<Objective> {
+fn with_centers(network: &Network, inputs: &Inputs, mut loss: Loss, look: Look) -> Result<Objective> {
     let parts = look.parts.filter(|_| network.center.is_some());
     if let (Some(center), Some(parts)) = (&network.center, &parts) {
-        let weight = network.recipe.loss.center_weight;
-        loss = (loss + center.loss(parts, &inputs.labels)?.affine(weight, 0.0)?)?;
+        loss.add("center", &center.loss(parts, &inputs.labels)?, network.recipe.loss.center_weight)?;
     }
     Ok(Objective { loss, logits: look.logits.detach(), parts: parts.map(|p| p.detach()) })
 }

@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use rand::Rng;
 
 use super::{Objective, batch_rng, classification, labelled, with_centers};
+use crate::train::loss::Loss;
 use crate::{Inputs, Network, Result};
 
 /// By how much a picture's score under its own gate is to exceed that under the other's; API-Net's.
@@ -27,7 +28,7 @@ pub(super) fn objective(
     let vectors = global_avg_pool(&look.features, Format::ChannelsFirst)?;
     let pairs = nearest_pairs(&vectors, &inputs.labels.to_vec1()?)?;
     if pairs.is_empty() {
-        let loss = classification(network, &look.logits, inputs)?;
+        let loss = Loss::of("coarse", classification(network, &look.logits, inputs)?);
         return with_centers(network, inputs, loss, look);
     }
     let (one, two): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
@@ -47,8 +48,8 @@ pub(super) fn objective(
 
     let labels = inputs.labels.index_select(&Tensor::cat(&[one, two], 0)?, 0)?;
     let of_both = Tensor::cat(&[&labels, &labels], 0)?;
-    let loss = labelled(network, &Tensor::cat(&[&own, &other], 0)?, &of_both)?;
-    let loss = (loss + score_ranking(&own, &other, &labels, MARGIN)?)?;
+    let mut loss = Loss::of("pairs", labelled(network, &Tensor::cat(&[&own, &other], 0)?, &of_both)?);
+    loss.add("ranking", &score_ranking(&own, &other, &labels, MARGIN)?, 1.0)?;
     with_centers(network, inputs, loss, look)
 }
 
