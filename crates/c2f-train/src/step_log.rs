@@ -29,7 +29,7 @@ impl StepLog {
         match event {
             Event::Start { batches, resumed, .. } => {
                 let done = resumed.map_or(0, |(epoch, done)| (epoch - 1) * batches + done);
-                self.file = self.open(done).map_err(|error| self.give_up(&error)).ok();
+                self.file = self.open(done).map_err(|error| give_up(&error)).ok();
             }
             Event::Batch { epoch, stage, done, of, terms, grad_norm, lr, images_per_s, .. }
                 if done.is_multiple_of(self.every) || done == of =>
@@ -68,12 +68,12 @@ impl StepLog {
         if let Some(file) = &mut self.file
             && let Err(source) = file.write_all(line.as_bytes())
         {
-            self.give_up(&c2f_files::Error::io(&self.path, source));
+            give_up(&c2f_files::Error::io(&self.path, source));
             self.file = None;
         }
     }
+}
 
-    fn give_up(&self, error: &c2f_files::Error) {
-        warn!("no more lines by steps: {error}");
-    }
+fn give_up(error: &c2f_files::Error) {
+    warn!("no more lines by steps: {error}");
 }

@@ -41,16 +41,8 @@ pub struct Args {
     /// Go on with the run in --output, with its recipe; with --set epochs=N for more epochs
     #[arg(long)]
     resume: bool,
-    /// Write event files for TensorBoard into the run's folder `tensorboard`
-    #[arg(long, conflicts_with = "dry_run")]
-    tensorboard: bool,
-    /// With histograms of the attention on the pictures validated on
-    #[arg(long, requires = "tensorboard")]
-    histograms: bool,
-    /// Write a line of metrics for every N batches into the run's folder, `steps.jsonl`, and for TensorBoard a point [default: no lines,
-    /// points every 10]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "dry_run")]
-    log_every: Option<u64>,
+    #[command(flatten)]
+    shown: Shown,
     /// Try the data, the network and three batches, say how long the training would take, and write nothing
     #[arg(long, conflicts_with_all = ["resume", "output"])]
     dry_run: bool,
@@ -62,6 +54,32 @@ pub struct Args {
     seed: Option<u64>,
     #[command(flatten)]
     together: together::Options,
+}
+
+/// What there is to watch a training by.
+#[derive(clap::Args, Default)]
+struct Shown {
+    /// Write event files for TensorBoard into the run's folder `tensorboard`
+    #[arg(long, conflicts_with = "dry_run")]
+    tensorboard: bool,
+    /// With histograms of the attention on the pictures validated on
+    #[arg(long, requires = "tensorboard")]
+    histograms: bool,
+    /// Write a line of metrics for every N batches into the run's folder, `steps.jsonl`, and for TensorBoard a point [default: no lines,
+    /// points every 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "dry_run")]
+    log_every: Option<u64>,
+}
+
+impl Shown {
+    fn board(&self, run: &Path) -> Option<Board> {
+        let every = self.log_every.map_or(10, |every| every as usize);
+        self.tensorboard.then(|| Board::new(run, every, self.histograms))
+    }
+
+    fn steps(&self, run: &Path) -> Option<StepLog> {
+        self.log_every.map(|every| StepLog::new(run, every as usize))
+    }
 }
 
 /// Gives the exit status: that of a signal, if one came.
@@ -85,9 +103,7 @@ fn run_in(world: &World, args: &Args) -> Result<u8> {
         return Ok(signals.exit_status());
     }
     let mut bars = TrainBars::default();
-    let every = args.log_every.map(|every| every as usize);
-    let mut board = args.tensorboard.then(|| Board::new(&options.output, every.unwrap_or(10), args.histograms));
-    let mut steps = every.map(|every| StepLog::new(&options.output, every));
+    let (mut board, mut steps) = (args.shown.board(&options.output), args.shown.steps(&options.output));
     let summary = c2f_engine::train(&recipe, &options, &mut |event| {
         bars.show(event);
         if let Some(steps) = &mut steps {
