@@ -20,6 +20,8 @@ pub enum HeadConfig {
     Parts(PartsConfig),
     /// Covariance pooling, its square root, and a linear classifier: iSQRT-COV.
     Covariance(CovarianceConfig),
+    /// Classifiers at the last three endpoints and one of all: PMG.
+    Progressive(ProgressiveConfig),
 }
 
 /// Settings of the attention head.
@@ -41,6 +43,13 @@ pub struct PartsConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CovarianceConfig {
     /// Channels d that the feature maps are reduced to; 256 in Li et al. 2018.
+    pub channels: usize,
+}
+
+/// Settings of [`ProgressiveHead`](crate::ProgressiveHead).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgressiveConfig {
+    /// Values d between the layers of each classifier, and half the channels of each endpoint's maps; 512 in Du et al. 2020.
     pub channels: usize,
 }
 

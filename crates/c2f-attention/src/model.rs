@@ -1,5 +1,6 @@
 //! The model that looks twice.
 
+use c2f_backbone::Error::NoLastEndpoints;
 use c2f_backbone::{Backbone, Endpoint};
 use c2f_ops::graph::{Graph, Value};
 use c2f_ops::nn::{Init, Linear, Params, Pass};
@@ -7,8 +8,9 @@ use c2f_ops::{Format, global_avg_pool, log_softmax};
 use candle_core::{ModuleT, Tensor};
 
 use crate::{
-    AttentionMaps, CovariancePooling, Error, HeadConfig, InverseMapping, ModelConfig, Region, RegionMode, RegionValues,
-    Result, Sampling, bap, bilinear_attention_pooling, fixed, normalise_parts, region,
+    AttentionMaps, CovariancePooling, Error, HeadConfig, InverseMapping, LEVELS, Levels, ModelConfig, ProgressiveHead,
+    Region, RegionMode, RegionValues, Result, Sampling, bap, bilinear_attention_pooling, fixed, normalise_parts,
+    region,
 };
 
 /// What one look at a picture gives.
@@ -72,10 +74,12 @@ enum Head {
     Parts { attention: AttentionMaps, scale: f64 },
     /// Their covariance's square root.
     Covariance(CovariancePooling),
+    /// What the last three endpoints' come to together.
+    Progressive(ProgressiveHead),
 }
 
 impl Model {
-    /// Makes `attention.*`, `covariance.*`, `classifier.*` and `inverse.*`, as far as the configuration asks for them. `backbone` is
+    /// Makes `attention.*`, `covariance.*`, `progressive.*`, `classifier.*` and `inverse.*`, as far as the configuration asks for them. `backbone` is
     /// expected to have been made from `params.at("backbone")`.
     ///
     /// # Errors
@@ -94,6 +98,15 @@ impl Model {
                 let width = pooling.width();
                 (Head::Covariance(pooling), width, 0)
             }
+            HeadConfig::Progressive(progressive) => {
+                let channels =
+                    backbone.last_endpoints(LEVELS).map(|last| last.iter().map(|endpoint| endpoint.channels));
+                let channels: Option<[usize; LEVELS]> =
+                    channels.and_then(|all| all.collect::<Vec<_>>().try_into().ok());
+                let channels = channels.ok_or(NoLastEndpoints { backbone: backbone.info().name, count: LEVELS })?;
+                let head = ProgressiveHead::new(params, channels, config.classes, progressive)?;
+                (Head::Progressive(head), progressive.channels, 0)
+            }
         };
         let classifier = Linear::new(&params.at("classifier"), width, config.classes, true, Init::TORCH)?;
         let mapped = config.inverse.as_ref().filter(|inverse| inverse.source.is_mapped());
@@ -110,9 +123,34 @@ impl Model {
     /// # Errors
     /// If `x` isn't a batch of pictures that the backbone can take.
     pub fn look(&self, x: &Tensor, pass: &Pass) -> Result<Look> {
+        if let Head::Progressive(head) = &self.head {
+            let (mut features, logits) = self.levels_of(head, x, pass)?;
+            let logits = Tensor::stack(&logits, 0)?.mean(0)?;
+            return Ok(Look { logits, parts: None, features: features.remove(LEVELS - 1), attention: None });
+        }
         let features = self.backbone.run(x, pass)?;
         let attention = self.attend(&features, pass)?;
         self.classify(features, attention, pass)
+    }
+
+    /// The logits (B, K) of the pictures (B, 3, H, W) by each level of a progressive head, in the order of the data's way, and by all
+    /// together; their mean are a look's.
+    ///
+    /// # Errors
+    /// If the head is another, or `x` isn't a batch of pictures that the backbone can take.
+    pub fn level_logits(&self, x: &Tensor, pass: &Pass) -> Result<Vec<Tensor>> {
+        match &self.head {
+            Head::Progressive(head) => Ok(self.levels_of(head, x, pass)?.1),
+            _ => Err(without_levels()),
+        }
+    }
+
+    /// The last endpoints' feature maps, and the logits of each and of all.
+    fn levels_of(&self, head: &ProgressiveHead, x: &Tensor, pass: &Pass) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let features = self.backbone.run_last(x, LEVELS, pass)?;
+        let Levels { mut logits, together } = head.run(&features, pass)?;
+        logits.push(self.classifier.run(&together, pass)?);
+        Ok((features, logits))
     }
 
     /// Describes what [`look`](Self::look) computes of pictures of `size` (height, width), by the running statistics of the pass.
@@ -120,6 +158,16 @@ impl Model {
     /// # Errors
     /// If the backbone can't take pictures of that size or has no description.
     pub fn describe_look(&self, graph: &mut Graph, x: Value, size: (usize, usize), pass: &Pass) -> Result<LookValues> {
+        if let Head::Progressive(head) = &self.head {
+            let features = self.backbone.describe_last(graph, x, LEVELS, pass)?;
+            let (logits, together) = head.describe(graph, &features, pass)?;
+            let mut sum = self.classifier.describe(graph, together)?;
+            for level in logits {
+                sum = graph.op("Add", &[level, sum]);
+            }
+            let logits = graph.affine(sum, 1.0 / (LEVELS + 1) as f64, 0.0);
+            return Ok(LookValues { logits, features: features[LEVELS - 1], attention: None });
+        }
         let features = self.backbone.describe(graph, x, size, pass)?;
         let (input, attention) = match &self.head {
             Head::Pooled => {
@@ -133,6 +181,7 @@ impl Model {
                 (graph.affine(parts, *scale, 0.0), Some(attention))
             }
             Head::Covariance(pooling) => (pooling.describe(graph, features, pass)?, None),
+            Head::Progressive(_) => return Err(several_endpoints()),
         };
         Ok(LookValues { logits: self.classifier.describe(graph, input)?, features, attention })
     }
@@ -182,7 +231,7 @@ impl Model {
     pub fn attend(&self, features: &Tensor, pass: &Pass) -> Result<Option<Tensor>> {
         match &self.head {
             Head::Parts { attention, .. } => Ok(Some(attention.run(features, pass)?)),
-            Head::Pooled | Head::Covariance(_) => Ok(None),
+            Head::Pooled | Head::Covariance(_) | Head::Progressive(_) => Ok(None),
         }
     }
 
@@ -199,6 +248,7 @@ impl Model {
         let input = match (&self.head, &parts) {
             (Head::Parts { scale, .. }, Some(parts)) => parts.affine(*scale, 0.0)?,
             (Head::Covariance(pooling), _) => pooling.run(&features, pass)?,
+            (Head::Progressive(_), _) => return Err(several_endpoints()),
             _ => global_avg_pool(&features, Format::ChannelsFirst)?,
         };
         let logits = self.classifier.run(&input, pass)?;
@@ -301,6 +351,7 @@ fn check(config: &ModelConfig) -> Result<()> {
             positive("attention.gain", parts.gain)?;
         }
         HeadConfig::Covariance(covariance) => positive("covariance.channels", covariance.channels as f64)?,
+        HeadConfig::Progressive(progressive) => positive("progressive.channels", progressive.channels as f64)?,
     }
     if let Some(inverse) = &config.inverse {
         positive("inverse.channels", inverse.channels as f64)?;
@@ -337,6 +388,15 @@ fn scale_gradient(x: &Tensor, factor: f64) -> Result<Tensor> {
     let constant = x.detach();
     // The difference is zero: no value changes, not even in its last bit.
     Ok((&constant + (x - &constant)?.affine(factor, 0.0)?)?)
+}
+
+fn without_levels() -> Error {
+    Error::Config { setting: "head", message: "this model has no classifiers at several endpoints".to_owned() }
+}
+
+fn several_endpoints() -> Error {
+    let message = "this head takes the maps of several endpoints: Model::look has them".to_owned();
+    Error::Config { setting: "head", message }
 }
 
 fn without_inverse() -> Error {

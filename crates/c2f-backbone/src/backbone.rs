@@ -120,6 +120,28 @@ pub trait Backbone: Send + Sync {
     fn describe(&self, _graph: &mut Graph, _x: Value, _size: (usize, usize), _pass: &Pass) -> Result<Value> {
         Err(Error::NotDescribed { what: self.info().name })
     }
+
+    /// The last `count` endpoints up to its own, in the order of the data's way; none where [`run_last`](Self::run_last) can't give their
+    /// maps, as of vision transformers, or there are fewer.
+    fn last_endpoints(&self, _count: usize) -> Option<&[Endpoint]> {
+        None
+    }
+
+    /// As [`run`](Self::run), but the feature maps of each of the [`last_endpoints`](Self::last_endpoints).
+    ///
+    /// # Errors
+    /// As there, and if there are no such endpoints.
+    fn run_last(&self, _x: &Tensor, count: usize, _pass: &Pass) -> Result<Vec<Tensor>> {
+        Err(Error::NoLastEndpoints { backbone: self.info().name, count })
+    }
+
+    /// Describes what [`run_last`](Self::run_last) computes, by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe), and if there are no such endpoints.
+    fn describe_last(&self, _graph: &mut Graph, _x: Value, count: usize, _pass: &Pass) -> Result<Vec<Value>> {
+        Err(Error::NoLastEndpoints { backbone: self.info().name, count })
+    }
 }
 
 impl ModuleT for dyn Backbone {

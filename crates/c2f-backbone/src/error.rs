@@ -45,6 +45,14 @@ pub enum Error {
         /// How many stages there were.
         stages: usize,
     },
+    /// The feature maps of several endpoints were asked of a network that doesn't give them.
+    #[error("{backbone} doesn't give the maps of its last {count} endpoints at once")]
+    NoLastEndpoints {
+        /// The backbone.
+        backbone: &'static str,
+        /// How many endpoints.
+        count: usize,
+    },
     /// Pictures that can't be cut into patches.
     #[error("{backbone} cuts pictures into patches of {patch} x {patch} pixels, which {} x {} isn't a multiple of", .size.0, .size.1)]
     Patches {

@@ -54,6 +54,11 @@ impl FeaturePlan {
         &info.endpoints[self.stages - 1]
     }
 
+    /// The last `count` endpoints up to there; none if there are fewer.
+    pub fn last_endpoints(self, info: &BackboneInfo, count: usize) -> Option<&[Endpoint]> {
+        info.endpoints.get(self.stages.checked_sub(count)?..self.stages)
+    }
+
     /// The pass for a stage.
     pub fn pass(&self, stage: usize, pass: &Pass) -> Pass {
         if stage < self.frozen {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use c2f_attention::{
-    CovarianceConfig, HeadConfig, Images, InverseConfig, Model, ModelConfig, PairInteraction, PartsConfig, RegionMode,
-    RegionSource, box_areas, lay_over, ws_dan,
+    CovarianceConfig, HeadConfig, Images, InverseConfig, Model, ModelConfig, PairInteraction, PartsConfig,
+    ProgressiveConfig, RegionMode, RegionSource, box_areas, lay_over, ws_dan,
 };
 use c2f_backbone::BackboneInfo;
 use c2f_data::{ColorJitter, EvalTransform, Place, Policy, TrainTransform, Transform};
@@ -408,6 +408,7 @@ fn head(recipe: &Recipe) -> HeadConfig {
     match recipe.method {
         Method::Baseline | Method::McLoss | Method::ApiNet => HeadConfig::Pooled,
         Method::IsqrtCov => HeadConfig::Covariance(CovarianceConfig { channels: recipe.isqrt_cov.channels }),
+        Method::Pmg => HeadConfig::Progressive(ProgressiveConfig { channels: recipe.pmg.channels }),
         method => HeadConfig::Parts(PartsConfig {
             maps: recipe.attention.maps,
             scale: recipe.attention.scale,

@@ -45,11 +45,12 @@ const COMPARISON: [Row; 7] = [
 ];
 
 /// Methods of others that the field compares with (docs/method.md), on the same footing.
-const FIELD: [Row; 4] = [
+const FIELD: [Row; 5] = [
     row("isqrt-cov", "isqrt-cov", Change::Set(&[])),
     row("cal", "cal", Change::Set(&[])),
     row("mc-loss", "mc-loss", Change::Set(&[])),
     row("api-net", "api-net", Change::Set(&[])),
+    row("pmg", "pmg", Change::Set(&[])),
 ];
 
 /// The full method with one thing changed.

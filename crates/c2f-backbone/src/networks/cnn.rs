@@ -93,6 +93,19 @@ pub fn cnn(
     Ok(Box::new(Cnn { info, plan, stages }))
 }
 
+impl Cnn {
+    fn run_stage(&self, stage: usize, x: Maps, pass: &Pass) -> Result<Maps> {
+        let pass = self.plan.pass(stage, pass);
+        self.stages[stage].iter().try_fold(x, |x, layer| layer.run(&x, &pass))
+    }
+
+    /// The stage whose endpoint is the first of the last `count`.
+    fn first_of_last(&self, count: usize) -> Result<usize> {
+        let missing = || Error::NoLastEndpoints { backbone: self.info.name, count };
+        self.stages.len().checked_sub(count).ok_or_else(missing)
+    }
+}
+
 impl Backbone for Cnn {
     fn info(&self) -> &BackboneInfo {
         self.info
@@ -103,14 +116,38 @@ impl Backbone for Cnn {
     }
 
     fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let x = Maps::new(x, Format::ChannelsFirst)?;
+        let x = (0..self.stages.len()).try_fold(x, |x, stage| self.run_stage(stage, x, pass))?;
+        Ok(x.to_tensor(Format::ChannelsFirst)?)
+    }
+
+    fn last_endpoints(&self, count: usize) -> Option<&[Endpoint]> {
+        self.plan.last_endpoints(self.info, count)
+    }
+
+    fn run_last(&self, x: &Tensor, count: usize, pass: &Pass) -> Result<Vec<Tensor>> {
+        let first = self.first_of_last(count)?;
         let mut x = Maps::new(x, Format::ChannelsFirst)?;
-        for (stage, layers) in self.stages.iter().enumerate() {
-            let pass = self.plan.pass(stage, pass);
-            for layer in layers {
-                x = layer.run(&x, &pass)?;
+        let mut found = Vec::new();
+        for stage in 0..self.stages.len() {
+            x = self.run_stage(stage, x, pass)?;
+            if stage >= first {
+                found.push(x.to_tensor(Format::ChannelsFirst)?);
             }
         }
-        Ok(x.to_tensor(Format::ChannelsFirst)?)
+        Ok(found)
+    }
+
+    fn describe_last(&self, graph: &mut Graph, mut x: Value, count: usize, pass: &Pass) -> Result<Vec<Value>> {
+        let first = self.first_of_last(count)?;
+        let mut found = Vec::new();
+        for (stage, layers) in self.stages.iter().enumerate() {
+            x = layers.iter().try_fold(x, |x, layer| layer.describe(graph, x, pass))?;
+            if stage >= first {
+                found.push(x);
+            }
+        }
+        Ok(found)
     }
 
     fn describe(&self, graph: &mut Graph, x: Value, _: (usize, usize), pass: &Pass) -> Result<Value> {
@@ -182,6 +219,24 @@ mod tests {
             Ok(vec![Box::new(Times(params.at(index).parameter("factor", 1, Init::Constant(2.0))?))])
         };
         cnn(&TWO, features, (0..count).map(stage))
+    }
+
+    #[test]
+    fn the_last_endpoints_are_those_of_shorter_networks() {
+        let params = Params::zeros(&Device::Cpu, DType::F32);
+        let backbone = build(&params, 2, &FeatureConfig::default()).unwrap();
+        for entry in params.entries() {
+            entry.var.set(&Tensor::new(&[3f32], &Device::Cpu).unwrap()).unwrap();
+        }
+        let x = Tensor::ones((1, 3, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let maps = backbone.run_last(&x, 2, &Pass::eval()).unwrap();
+        let values = |maps: &Tensor| maps.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!([values(&maps[0]), values(&maps[1])], [[3.0; 12], [9.0; 12]]);
+        assert_eq!(backbone.last_endpoints(2).unwrap()[0].name, "first");
+        assert_eq!(backbone.last_endpoints(1).unwrap()[0].name, "second");
+        assert!(backbone.last_endpoints(3).is_none());
+        let error = backbone.run_last(&x, 3, &Pass::eval()).unwrap_err().to_string();
+        assert!(error.contains("last 3 endpoints"), "{error}");
     }
 
     #[test]

@@ -132,6 +132,19 @@ impl Recipe {
         whole("isqrt_cov.channels", self.isqrt_cov.channels, 1..=1024)?;
         real("mc_loss.discriminality_weight", self.mc_loss.discriminality_weight, 0.0..=1e3)?;
         real("mc_loss.diversity_weight", self.mc_loss.diversity_weight, 0.0..=1e3)?;
+        whole("pmg.channels", self.pmg.channels, 1..=1024)?;
+        let is_pmg = self.method == Method::Pmg;
+        within(!is_pmg || self.image_size.is_multiple_of(8), || {
+            Error::field(
+                "image_size",
+                self.image_size,
+                "a multiple of 8 with method = pmg, which cuts pictures into 8 x 8 pieces",
+            )
+        })?;
+        within(!is_pmg || optimizer.grad_accum_steps == 1, || {
+            let expected = "1 with method = pmg, whose batches have four steps each";
+            Error::field("optimizer.grad_accum_steps", optimizer.grad_accum_steps, expected)
+        })?;
 
         let loss = &self.loss;
         below_one("loss.label_smoothing", loss.label_smoothing)?;

@@ -31,6 +31,8 @@ pub enum Method {
     McLoss,
     /// `Baseline` trained on pairs of pictures (Attentive Pairwise Interaction, Zhuang et al. 2020).
     ApiNet,
+    /// Classifiers at three endpoints, trained from the finest parts to the whole (Progressive Multi-Granularity, Du et al. 2020).
+    Pmg,
 }
 
 /// What a method looks at in a picture.
@@ -46,7 +48,7 @@ pub enum Looks {
 
 impl Method {
     /// All methods, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Baseline,
         Self::Attention,
         Self::AttentionOrthogonal,
@@ -57,6 +59,7 @@ impl Method {
         Self::Cal,
         Self::McLoss,
         Self::ApiNet,
+        Self::Pmg,
     ];
 
     /// The name in recipes and on the command line.
@@ -72,6 +75,7 @@ impl Method {
             Self::Cal => "cal",
             Self::McLoss => "mc-loss",
             Self::ApiNet => "api-net",
+            Self::Pmg => "pmg",
         }
     }
 
@@ -85,13 +89,14 @@ impl Method {
             | Self::AttentionOrthogonal
             | Self::IsqrtCov
             | Self::McLoss
-            | Self::ApiNet => Looks::One,
+            | Self::ApiNet
+            | Self::Pmg => Looks::One,
         }
     }
 
     /// Whether there are attention maps.
     pub fn has_attention(self) -> bool {
-        !matches!(self, Self::Baseline | Self::IsqrtCov | Self::McLoss | Self::ApiNet)
+        !matches!(self, Self::Baseline | Self::IsqrtCov | Self::McLoss | Self::ApiNet | Self::Pmg)
     }
 
     /// Whether the attention weights start orthogonal.

@@ -21,7 +21,7 @@ use toml::Table;
 pub use method::{Looks, Method};
 pub use tables::{
     Attention, Augment, AugmentPolicy, Checkpoint, ClassWeights, Ema, Features, Fit, Inverse, IsqrtCov, Loader, Loss,
-    McLoss, Mode, Optimizer, OptimizerKind, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
+    McLoss, Mode, Optimizer, OptimizerKind, Pmg, Probe, RegionFrom, Sampling, Schedule, ScheduleKind, Steps, WsDan,
 };
 
 use overrides::Renamed;
@@ -71,6 +71,8 @@ pub struct Recipe {
     pub isqrt_cov: IsqrtCov,
     /// Feature channels that belong to classes.
     pub mc_loss: McLoss,
+    /// Classifiers at several endpoints.
+    pub pmg: Pmg,
     /// Weights of the terms of the loss.
     pub loss: Loss,
     /// Threads that read pictures.

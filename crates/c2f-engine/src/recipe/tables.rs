@@ -320,6 +320,14 @@ pub struct McLoss {
     pub diversity_weight: f64,
 }
 
+/// `[pmg]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pmg {
+    /// Values between the layers of each classifier, and half of its maps' channels.
+    pub channels: usize,
+}
+
 /// `[loss]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use c2f_attention::LEVELS;
 use c2f_dist::{TreeSum, World};
 use c2f_ops::nn::{BufferUpdate, Entry, Kind};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
 use super::mix::mix;
-use super::objective::{Objective, fine_loss, objective};
+use super::objective::{Objective, fine_loss, level_objective, objective};
 use super::outcome::{Outcome, Outcomes};
 use super::phases::{self, budgeted};
 use super::ranks::branch;
 use crate::Inputs;
 use crate::ema::Ema;
 use crate::optim::{Gradients, Optimizer, clip_global_norm, global_norm};
-use crate::recipe::Steps;
+use crate::recipe::{Method, Steps};
 use crate::{Error, Network, Result, Stage};
 
 /// Trains a network batch by batch: [`accumulate`](Self::accumulate) for each of a step, then [`update`](Self::update).
@@ -123,8 +124,8 @@ impl Stepper {
         }
     }
 
-    /// Forward and backward of one batch. Where each look has a step of its own (`inverse.steps = "alternate"`), the coarse one's is made here, and
-    /// the fine one's is left to [`update`](Self::update).
+    /// Forward and backward of one batch. Where a batch has several steps, each look's (`inverse.steps = "alternate"`) or each level's (`pmg`), all but
+    /// the last are made here, and that is left to [`update`](Self::update).
     ///
     /// # Errors
     /// If the shapes don't fit, or there were as many batches since the last step as this rank does of one.
@@ -142,8 +143,7 @@ impl Stepper {
             let (first, updates) = network.params.deferred(|| phases::coarse(network, inputs));
             let (objective, look) = first?;
             let mut report = self.backward(inputs, objective, updates)?;
-            if !self.pending.finite || self.update(network, moment.lr)?.is_none() {
-                self.pending.finite = false;
+            if !self.step_between(network, moment.lr)? {
                 return Ok(StepReport { loss: f64::NAN, ..report });
             }
             let (loss, updates) = network.params.deferred(|| fine_loss(network, inputs, &look));
@@ -161,8 +161,30 @@ impl Stepper {
             self.keep(inputs, &outcome.objective, outcome.gradients, updates, report.loss.is_finite())?;
             return Ok(report);
         }
+        let (mut loss, mut terms) = (0.0, Vec::new());
+        if network.recipe.method == Method::Pmg {
+            for level in 0..LEVELS {
+                let (outcome, updates) =
+                    network.params.deferred(|| level_objective(network, inputs, level, moment.batch));
+                let report = self.backward(inputs, outcome?, updates)?;
+                if !self.step_between(network, moment.lr)? {
+                    return Ok(StepReport { loss: f64::NAN, ..report });
+                }
+                loss += report.loss;
+                terms.extend(report.terms);
+            }
+        }
         let (outcome, updates) = network.params.deferred(|| objective(network, inputs, stage, moment.batch));
-        self.backward(inputs, outcome?, updates)
+        let report = self.backward(inputs, outcome?, updates)?;
+        terms.extend(report.terms);
+        Ok(StepReport { loss: loss + report.loss, terms, ..report })
+    }
+
+    /// Makes one of several steps of a batch but the last; whether all was finite. If it wasn't, the batch's last step moves nothing, either.
+    fn step_between(&mut self, network: &Network, lr: f64) -> Result<bool> {
+        let is_finite = self.pending.finite && self.update(network, lr)?.is_some();
+        self.pending.finite &= is_finite;
+        Ok(is_finite)
     }
 
     /// Counts a batch none of whose pictures could be read.
@@ -297,7 +319,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::{Method, Recipe};
+    use crate::Recipe;
 
     /// A network with centres and a fine look, whose steps have so many batches.
     fn network(batches: usize) -> Network {

@@ -66,6 +66,37 @@ fn pictures_are_paired_where_there_are_two() {
 }
 
 #[test]
+fn each_level_has_a_step_of_its_own() {
+    let mut recipe = recipe(Method::Pmg);
+    recipe.set("optimizer.weight_decay=0").unwrap();
+    let network = network(&recipe);
+    let inputs = inputs(&recipe, &network);
+    let mut stepper = Stepper::new(&network).unwrap();
+    let weight = |name: &str| network.params.get(name).unwrap().var.as_tensor().copy().unwrap();
+    let names = ["classifier.levels.0.weight", "classifier.levels.2.weight", "classifier.weight"];
+    let differ = |before: &[Tensor; 3]| {
+        let distance =
+            |name: &str, before: &Tensor| apart(&[(String::new(), weight(name))], &[(String::new(), before.clone())]);
+        [0, 1, 2].map(|i| distance(names[i], &before[i]) > 0.0)
+    };
+    let before = names.map(weight);
+    stepper.accumulate(&network, &inputs, network.stage, at(0)).unwrap();
+    assert_eq!(differ(&before), [true, true, false], "the levels' steps");
+    stepper.update(&network, 0.01).unwrap().unwrap();
+    assert_eq!(differ(&before), [true, true, true], "the last one's");
+
+    for (setting, named) in [("optimizer.grad_accum_steps=2", "grad_accum_steps"), ("image_size=36", "image_size")] {
+        let mut recipe = recipe.clone();
+        recipe.set(setting).unwrap();
+        let error = recipe.validate().unwrap_err().to_string();
+        assert!(error.contains(named) && error.contains("pmg"), "{error}");
+    }
+    recipe.set("backbone=vit_small_patch16_224").unwrap();
+    let error = Network::new(&recipe, vec!["a".into(), "b".into()], &Device::Cpu).err().unwrap().to_string();
+    assert!(error.contains("vit_small_patch16_224") && error.contains("3 endpoints"), "{error}");
+}
+
+#[test]
 fn a_class_without_a_channel_is_refused() {
     let recipe = recipe(Method::McLoss);
     let classes = |count: usize| (0..count).map(|class| class.to_string()).collect();

@@ -64,6 +64,13 @@ fn pairs_and_dropout_are_the_same() {
 }
 
 #[test]
+fn jigsaws_and_the_steps_of_a_batch_are_the_same() {
+    let mut recipe = recipe(Method::Pmg);
+    recipe.set("ema.decay=0.9").unwrap();
+    stop_and_resume(&recipe, &[3]);
+}
+
+#[test]
 fn channels_left_out_are_the_same() {
     stop_and_resume(&recipe(Method::McLoss), &[3]);
 }

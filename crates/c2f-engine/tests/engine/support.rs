@@ -18,6 +18,7 @@ pub fn recipe(method: Method) -> Recipe {
         "batch_size=6",
         "attention.maps=4",
         "isqrt_cov.channels=8",
+        "pmg.channels=8",
         "inverse.channels=2",
         "inverse.decoder_channels=4",
         "inverse.coarse_epochs=1",

@@ -162,6 +162,7 @@ fn onnxruntime_says_what_predict_says_for_every_method() {
         vec!["method=cal", one],
         vec!["method=mc-loss"],
         vec!["method=api-net"],
+        vec!["method=pmg", "pmg.channels=8"],
         vec!["method=ws-dan", one],
         vec!["method=ws-dan", two, "inverse.registered=true"],
         vec!["method=coarse2fine", two],

@@ -6,6 +6,7 @@ use candle_core::{DType, ModuleT, Tensor, Var};
 
 use super::running::Running;
 use super::{Init, NormMode, Params, Pass, check};
+use crate::graph::{Graph, Value};
 use crate::maps::Norm;
 use crate::{BatchStats, Error, Format, Result, batch_norm_eval, batch_norm_train};
 
@@ -77,6 +78,18 @@ impl BatchNorm2d {
         let (y, stats) = batch_norm_train(x, &gamma, &beta, eps, format)?;
         self.update_running_stats(&stats, pass)?;
         Ok(y)
+    }
+
+    /// Describes what [`run`](Self::run) computes, by the running statistics of the pass.
+    ///
+    /// # Errors
+    /// If the layer hasn't that set of statistics.
+    pub fn describe(&self, graph: &mut Graph, x: Value, pass: &Pass) -> Result<Value> {
+        let (factor, summand) = self.as_affine(pass)?;
+        let [factor, summand] = [factor, summand].map(|values| graph.tensor(&values.reshape(((), 1, 1))?));
+        let (factor, summand) = (factor?, summand?);
+        let scaled = graph.op("Mul", &[x, factor]);
+        Ok(graph.op("Add", &[scaled, summand]))
     }
 
     /// What the layer does in a pass.

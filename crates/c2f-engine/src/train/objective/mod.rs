@@ -4,10 +4,12 @@ mod crops;
 mod looks;
 mod mutual_channel;
 mod pairs;
+mod progressive;
 
 pub(super) use looks::{coarse_objective, fine_loss};
+pub(super) use progressive::objective as level_objective;
 
-use c2f_attention::Look;
+use c2f_attention::{LEVELS, Look};
 use c2f_losses::{cross_entropy, soft_cross_entropy, weighted_cross_entropy};
 use candle_core::Tensor;
 use rand::SeedableRng;
@@ -33,6 +35,7 @@ pub(super) fn objective(network: &Network, inputs: &Inputs, stage: Stage, batch:
     match (network.recipe.method, &network.pairs) {
         (Method::WsDan | Method::Cal, _) => crops::objective(network, inputs, batch),
         (Method::McLoss, _) => mutual_channel::objective(network, inputs, batch),
+        (Method::Pmg, _) => level_objective(network, inputs, LEVELS, batch),
         (_, Some(interaction)) => pairs::objective(network, inputs, interaction, batch),
         _ => looks::objective(network, inputs, stage, batch),
     }
