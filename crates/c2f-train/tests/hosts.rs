@@ -40,18 +40,12 @@ impl Hosts {
             assert!(ip(&["-n", name, "link", "set", "lo", "up"]) && ip(&["-n", name, "link", "set", device, "up"]));
             let limit =
                 ["qdisc", "add", "dev", device, "root", "tbf", "rate", "1gbit", "burst", "256kb", "latency", "50ms"];
-            let status = hosts.on(name, "tc").args(limit).status();
+            let status = on(name, "tc").args(limit).status();
             assert!(status.unwrap().success(), "the link can't be limited to 1 Gbit/s");
         }
         std::fs::write(hosts.agent(), hosts.agent_script()).unwrap();
         assert!(Command::new("chmod").arg("+x").arg(hosts.agent()).status().unwrap().success());
         Some(hosts)
-    }
-
-    fn on(&self, name: &str, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", name, program]);
-        command
     }
 
     fn agent(&self) -> PathBuf {
@@ -71,7 +65,7 @@ impl Hosts {
     /// Starts the program on both, by OpenMPI's launcher on the first.
     fn start(&self, arguments: &[&str]) -> Child {
         let [a, _] = &self.names;
-        let mut command = self.on(a, "unshare");
+        let mut command = on(a, "unshare");
         command.args(["--uts", "sh", "-c", "hostname $0; exec mpirun \"$@\"", a, "--allow-run-as-root"]);
         command.args(["--mca", "plm_rsh_agent", text(&self.agent()), "--mca", "btl", "tcp,self"]);
         for network in ["btl_tcp_if_include", "oob_tcp_if_include"] {
@@ -96,6 +90,13 @@ impl Drop for Hosts {
             ip(&["netns", "del", name]);
         }
     }
+}
+
+/// A program on a host.
+fn on(host: &str, program: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", host, program]);
+    command
 }
 
 fn ip(arguments: &[&str]) -> bool {
