@@ -238,7 +238,11 @@ fn the_index_is_kept_and_a_changed_shard_is_read_anew() {
     // What was opened before doesn't read bytes of other pictures.
     let stale = decode(&first.splits["train"][2]).unwrap_err().to_string();
     assert_has(&stale, &["train-001.tar/3.png", "has changed since"]);
-    for damaged in ["", "{", r#"{"version": 9, "shards": {}}"#] {
+    let whole = fs::read_to_string(&index).unwrap();
+    let (no_label, far) =
+        (whole.replace(r#""labels":["2","0"]"#, r#""labels":["2"]"#), whole.replace("[[512,", "[[99999999,"));
+    assert!(no_label != whole && far != whole);
+    for damaged in ["", "{", r#"{"version": 9, "shards": {}}"#, &no_label, &far] {
         fs::write(&index, damaged).unwrap();
         assert_eq!(reds(&open(), "train"), [0, 10, 90], "{damaged}");
     }

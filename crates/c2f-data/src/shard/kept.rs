@@ -37,6 +37,14 @@ impl Entry {
     fn is_of(&self, shard: &Shard) -> bool {
         (self.bytes, self.modified) == (shard.stamp.bytes, shard.stamp.nanoseconds())
     }
+
+    /// Whether its places are within the shard, and its labels there: anybody may have written the file.
+    fn is_whole(&self) -> bool {
+        let Contents { pictures, labels, .. } = &self.contents;
+        pictures.iter().all(|(offset, length, label, _)| {
+            offset.checked_add(*length).is_some_and(|end| end <= self.bytes) && (*label as usize) < labels.len()
+        })
+    }
 }
 
 /// What each of the shards holds, named by their paths in the folder `root`. Those that the index doesn't have as they are now are
@@ -53,7 +61,7 @@ pub(crate) fn contents_of_all(root: &Path, names: &[String]) -> Result<Vec<(Shar
         if entry.as_ref().is_some_and(|entry| !entry.is_of(&shard)) {
             tracing::warn!("{} has changed since it was indexed, and is indexed anew", shard.path().display());
         }
-        let contents = entry.filter(|entry| entry.is_of(&shard)).map(|entry| entry.contents);
+        let contents = entry.filter(|entry| entry.is_of(&shard) && entry.is_whole()).map(|entry| entry.contents);
         found.push((shard, contents));
     }
     let missing: Vec<PathBuf> =
