@@ -7,6 +7,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::ranks::{CENTRES, arguments, assert_same, find_rank, launcher};
@@ -26,26 +27,34 @@ impl Hosts {
 
     /// None, and a line that says so, where there is no launcher, or a process may not make namespaces.
     fn new() -> Option<Self> {
+        static PAIRS: AtomicUsize = AtomicUsize::new(0);
         launcher()?;
-        let names = ["a", "b"].map(|host| format!("c2f-{}-{host}", std::process::id()));
+        let pair = PAIRS.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b"].map(|host| format!("c2f-{}-{pair}-{host}", std::process::id()));
         let hosts = Self { names, folder: tempfile::tempdir().unwrap() };
-        if !hosts.names.iter().all(|name| ip(&["netns", "add", name])) {
+        if !hosts.connect() {
             println!("skipped: no network namespaces can be made here");
             return None;
-        }
-        let [a, b] = &hosts.names;
-        assert!(ip(&["-n", a, "link", "add", "link-a", "type", "veth", "peer", "name", "link-b", "netns", b]));
-        for (name, (device, address)) in hosts.names.iter().zip(["link-a", "link-b"].into_iter().zip(Self::ADDRESSES)) {
-            assert!(ip(&["-n", name, "addr", "add", &format!("{address}/24"), "dev", device]));
-            assert!(ip(&["-n", name, "link", "set", "lo", "up"]) && ip(&["-n", name, "link", "set", device, "up"]));
-            let limit =
-                ["qdisc", "add", "dev", device, "root", "tbf", "rate", "1gbit", "burst", "256kb", "latency", "50ms"];
-            let status = on(name, "tc").args(limit).status();
-            assert!(status.unwrap().success(), "the link can't be limited to 1 Gbit/s");
         }
         std::fs::write(hosts.agent(), hosts.agent_script()).unwrap();
         assert!(Command::new("chmod").arg("+x").arg(hosts.agent()).status().unwrap().success());
         Some(hosts)
+    }
+
+    /// Makes both, and the link; whether that may be done here.
+    fn connect(&self) -> bool {
+        let [a, b] = &self.names;
+        let link = ["link", "add", "link-a", "type", "veth", "peer", "name", "link-b", "netns", b];
+        let made = ip(&["netns", "add", a]) && ip(&["netns", "add", b]) && ip(&[&["-n", a], &link[..]].concat());
+        let set_up = |(name, (device, address)): (&String, (&str, &str))| {
+            let address = format!("{address}/24");
+            let limit = ["root", "tbf", "rate", "1gbit", "burst", "256kb", "latency", "50ms"];
+            ip(&["-n", name, "addr", "add", &address, "dev", device])
+                && ip(&["-n", name, "link", "set", "lo", "up"])
+                && ip(&["-n", name, "link", "set", device, "up"])
+                && is_done(on(name, "tc").args(["qdisc", "add", "dev", device]).args(limit))
+        };
+        made && self.names.iter().zip(["link-a", "link-b"].into_iter().zip(Self::ADDRESSES)).all(set_up)
     }
 
     fn agent(&self) -> PathBuf {
@@ -100,7 +109,11 @@ fn on(host: &str, program: &str) -> Command {
 }
 
 fn ip(arguments: &[&str]) -> bool {
-    Command::new("ip").args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    is_done(Command::new("ip").args(arguments))
+}
+
+fn is_done(command: &mut Command) -> bool {
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn wait_until(what: &str, is_so: &mut dyn FnMut() -> bool) {
