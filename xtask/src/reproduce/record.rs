@@ -53,6 +53,16 @@ pub struct Asked {
     pub views: Vec<String>,
 }
 
+impl Asked {
+    /// Whether both ask for the same: comments in a recipe decide nothing.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let values = |recipe: &str| recipe.parse::<toml::Table>().ok();
+        let same_recipe = self.recipe == other.recipe
+            || values(&self.recipe).is_some_and(|ours| values(&other.recipe).is_some_and(|theirs| ours == theirs));
+        same_recipe && self.settings == other.settings && self.views == other.views
+    }
+}
+
 /// Where a run was made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Made {
@@ -130,5 +140,20 @@ impl Record {
         let last = self.epochs.last().and_then(stage);
         let before = self.epochs.iter().filter(|epoch| stage(epoch) != last).count();
         (before, self.epochs.len() - before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_ask_for_nothing() {
+        let asked = |recipe: &str| Asked { recipe: recipe.to_owned(), ..Asked::default() };
+        let ours = asked("# The first look.\nepochs = 12\n[optimizer]\nlr = 0.02");
+        assert!(ours.is_same_as(&asked("# The coarse look.\nepochs = 12\n\n[optimizer]\nlr = 0.02 # as ever")));
+        assert!(!ours.is_same_as(&asked("epochs = 13\n[optimizer]\nlr = 0.02")));
+        let settings = vec!["method=cal".to_owned()];
+        assert!(!ours.is_same_as(&Asked { settings, ..ours.clone() }));
     }
 }

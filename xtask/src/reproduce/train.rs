@@ -48,7 +48,7 @@ impl Run {
     pub fn done(&self) -> Result<Option<Record>> {
         let Some(record) = Record::read(&self.record)? else { return Ok(None) };
         ensure!(
-            record.asked == self.asked,
+            record.asked.is_same_as(&self.asked),
             "{} was made with another recipe or other settings; remove it, or give another --output",
             self.record.display()
         );
